@@ -1,0 +1,1 @@
+"""What Docker does, in Docker's words, without HTTP."""

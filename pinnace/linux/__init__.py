@@ -1,0 +1,1 @@
+"""One kernel facility a module; plain values in, OSError out."""

@@ -1,0 +1,1 @@
+"""The specs as values: digests, references, images, the runtime spec."""
