@@ -1,0 +1,173 @@
+"""The conversation between the runtime and a container's init, and the channel it goes over.
+
+    runtime (parent)                        init (child)
+      clone ───────────────────────────────▶ waits
+      id maps, cgroup
+      Prepare ─────────────────────────────▶ becomes root, stages the standard mounts
+            ◀─────────────────────── Prepared
+      ── a pooled container waits here until it is wanted ──
+      Setup + mount fds, stdio ────────────▶ root file system, names, identity, seccomp
+            ◀── Ready (+ the console's master) or Failure
+      hooks, network, rlimits
+      Start ───────────────────────────────▶ execve
+            ◀── end of file: it was executed; or Failure
+
+An illegal message is an error, not something to skip. Every message is one frame: four bytes
+of length, then JSON; file descriptors travel with the first byte.
+"""
+
+import os
+import socket
+import struct
+from typing import Any, TypeVar
+
+import msgspec
+
+from pinnace.oci import spec
+
+_MAX_FDS = 253  # SCM_MAX_FD: what one message can carry (unix(7))
+_MAX_FRAME = 64 << 20
+
+
+class Template(msgspec.Struct, frozen=True):
+    """The part of a root file system that does not depend on the image."""
+
+    mounts: list[spec.Mount] = []
+    masked_paths: list[str] = []
+    readonly_paths: list[str] = []
+    mount_label: str = ""
+
+
+class Prepare(msgspec.Struct, frozen=True, tag=True):
+    """template's fds: one for each of its mounts that `rootfs.from_host` names, in order."""
+
+    become_root: bool
+    new_cgroup_namespace: bool
+    new_mount_namespace: bool
+    new_network_namespace: bool
+    template: Template
+    mount_fds: list[int] = []
+    staged: bool = False
+
+
+class Prepared(msgspec.Struct, frozen=True, tag=True):
+    pass
+
+
+class Setup(msgspec.Struct, frozen=True, tag=True):
+    """fds: the root mount, then stdin, stdout, stderr unless it has a terminal, then mounts.
+
+    `mount_fds` are the indexes in spec.mounts whose mounts come as fds, in order.
+    `user` is as Docker writes it (name[:group]) and looked up in the image; None takes the
+    numbers of spec.process.user.
+    """
+
+    spec: spec.Spec
+    mount_fds: list[int]
+    seccomp: bytes | None = None
+    user: str | None = None
+    groups: list[str] = []
+    reaper: bool = False
+    null_fd: bool = False
+
+
+class Enter(msgspec.Struct, frozen=True, tag=True):
+    """Setup's counterpart for a process that joins a running container (exec)."""
+
+    process: spec.Process
+    seccomp: bytes | None = None
+    user: str | None = None
+    groups: list[str] = []
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """With a terminal, the console's master comes along as an fd."""
+
+    warnings: list[str] = []
+
+
+class Start(msgspec.Struct, frozen=True, tag=True):
+    pass
+
+
+class Failure(msgspec.Struct, frozen=True, tag=True):
+    """What init could not do: the step, the errno (0 if none), and the sentence about it."""
+
+    step: str
+    errno: int
+    message: str
+
+
+Message = Prepare | Prepared | Setup | Enter | Ready | Start | Failure
+M = TypeVar("M")
+
+_decoder = msgspec.json.Decoder(Message)
+encode = msgspec.json.Encoder().encode
+
+
+class Closed(Exception):
+    """The other side is gone."""
+
+
+class Channel:
+    """Frames with file descriptors over a stream socket; blocking."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket = sock
+
+    @classmethod
+    def pair(cls) -> tuple["Channel", "Channel"]:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        return cls(ours), cls(theirs)
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def send(self, message: Any, fds: list[int] | None = None) -> None:
+        """Raises Closed if nobody is there to read it."""
+        frame = encode(message)
+        data = struct.pack("=I", len(frame)) + frame
+        try:
+            sent = socket.send_fds(self.socket, [data], fds or [])
+            self.socket.sendall(data[sent:])
+        except (BrokenPipeError, ConnectionResetError):
+            raise Closed from None
+
+    def receive_frame(self) -> tuple[bytes, list[int]]:
+        """The next frame's bytes and fds; raises Closed at a clean end."""
+        try:
+            head, fds, _, _ = socket.recv_fds(self.socket, 4, _MAX_FDS)
+            if not head:
+                raise Closed
+            while len(head) < 4:
+                head += self._more(4 - len(head))
+            (length,) = struct.unpack("=I", head)
+            if length > _MAX_FRAME:
+                raise Closed
+            return self._exactly(length), fds
+        except ConnectionResetError:
+            raise Closed from None
+
+    def receive(self) -> tuple[Message, list[int]]:
+        frame, fds = self.receive_frame()
+        return _decoder.decode(frame), fds
+
+    def _exactly(self, length: int) -> bytes:
+        data = self.socket.recv(length, socket.MSG_WAITALL) if length else b""
+        while len(data) < length:
+            data += self._more(length - len(data))
+        return data
+
+    def _more(self, size: int) -> bytes:
+        data = self.socket.recv(size)
+        if not data:
+            raise Closed
+        return data
+
+
+def close_fds(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)
