@@ -136,16 +136,23 @@ def _show_value(value: object) -> object:
 
 @cache
 def _fields_to_show(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, int], ...]:
-    omitted: frozenset[str] = getattr(kind, "OMITTED", frozenset())
-    nulled: frozenset[str] = getattr(kind, "NULLED", frozenset())
-    order: tuple[str, ...] = getattr(kind, "ORDER", ())
     fields = {field.name: field.encode_name for field in msgspec.structs.fields(kind)}
-    names = [name for name in order if name in fields]
-    names += [name for name in fields if name not in names]
+    names = list(fields)
+    if last_before := getattr(kind, "INHERITED_AFTER", ""):
+        # Go prints an embedded struct where it stands, msgspec puts what is inherited first.
+        own = list(kind.__annotations__)
+        head = names[names.index(_first(own, fields)) : names.index(last_before) + 1]
+        names = head + [name for name in names if name not in head]
+    omitted: list[str] = getattr(kind, "OMITTED", "").split()
+    nulled: list[str] = getattr(kind, "NULLED", "").split()
     return tuple(
         (name, fields[name], _OMIT if name in omitted else _NULL if name in nulled else _KEEP)
         for name in names
     )
+
+
+def _first(names: list[str], among: dict[str, str]) -> str:
+    return next(name for name in names if name in among)
 
 
 # Names and nulls

@@ -26,11 +26,11 @@ Uint64: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class Document(msgspec.Struct, frozen=True, omit_defaults=True, rename="pascal", kw_only=True):
-    """Base of everything that a client sends or reads; the sets are read by `codec.show`."""
+    """Base of everything that a client sends or reads; the words below are for `codec.show`."""
 
-    OMITTED: ClassVar[frozenset[str]] = frozenset()
-    NULLED: ClassVar[frozenset[str]] = frozenset()
-    ORDER: ClassVar[tuple[str, ...]] = ()
+    OMITTED: ClassVar[str] = ""
+    NULLED: ClassVar[str] = ""
+    INHERITED_AFTER: ClassVar[str] = ""
 
 
 class Empty(Document, frozen=True):
@@ -40,9 +40,7 @@ class Empty(Document, frozen=True):
 class HealthConfig(Document, frozen=True):
     """Durations are nanoseconds; 0 is "inherit, else the default"."""
 
-    OMITTED: ClassVar[frozenset[str]] = frozenset(
-        {"test", "interval", "timeout", "start_period", "start_interval", "retries"}
-    )
+    OMITTED: ClassVar[str] = "test interval timeout start_period start_interval retries"
 
     test: list[str] = []
     interval: Int64 = 0
@@ -55,21 +53,11 @@ class HealthConfig(Document, frozen=True):
 class ContainerConfig(Document, frozen=True):
     """What of a container does not depend on the host; also an image's config."""
 
-    OMITTED: ClassVar[frozenset[str]] = frozenset(
-        {
-            "exposed_ports",
-            "healthcheck",
-            "args_escaped",
-            "network_disabled",
-            "mac_address",
-            "stop_signal",
-            "stop_timeout",
-            "shell",
-        }
-    )
-    NULLED: ClassVar[frozenset[str]] = frozenset(
-        {"env", "cmd", "volumes", "entrypoint", "on_build"}
-    )
+    OMITTED: ClassVar[str] = """
+        exposed_ports healthcheck args_escaped network_disabled mac_address stop_signal
+        stop_timeout shell
+    """
+    NULLED: ClassVar[str] = "env cmd volumes entrypoint on_build"
 
     hostname: str = ""
     domainname: str = ""
@@ -144,15 +132,10 @@ class Ulimit(Document, frozen=True):
 
 
 class BindOptions(Document, frozen=True):
-    OMITTED: ClassVar[frozenset[str]] = frozenset(
-        {
-            "propagation",
-            "non_recursive",
-            "create_mountpoint",
-            "read_only_non_recursive",
-            "read_only_force_recursive",
-        }
-    )
+    OMITTED: ClassVar[str] = """
+        propagation non_recursive create_mountpoint read_only_non_recursive
+        read_only_force_recursive
+    """
 
     propagation: str = ""
     non_recursive: bool = False
@@ -162,14 +145,14 @@ class BindOptions(Document, frozen=True):
 
 
 class VolumeDriver(Document, frozen=True):
-    OMITTED: ClassVar[frozenset[str]] = frozenset({"name", "options"})
+    OMITTED: ClassVar[str] = "name options"
 
     name: str = ""
     options: dict[str, str] = {}
 
 
 class VolumeOptions(Document, frozen=True):
-    OMITTED: ClassVar[frozenset[str]] = frozenset({"no_copy", "labels", "subpath", "driver_config"})
+    OMITTED: ClassVar[str] = "no_copy labels subpath driver_config"
 
     no_copy: bool = False
     labels: dict[str, str] = {}
@@ -178,13 +161,13 @@ class VolumeOptions(Document, frozen=True):
 
 
 class ImageOptions(Document, frozen=True):
-    OMITTED: ClassVar[frozenset[str]] = frozenset({"subpath"})
+    OMITTED: ClassVar[str] = "subpath"
 
     subpath: str = ""
 
 
 class TmpfsOptions(Document, frozen=True):
-    OMITTED: ClassVar[frozenset[str]] = frozenset({"size_bytes", "mode", "options"})
+    OMITTED: ClassVar[str] = "size_bytes mode options"
 
     size_bytes: Int64 = 0
     mode: Uint32 = 0
@@ -198,20 +181,10 @@ class ClusterOptions(Document, frozen=True):
 class Mount(Document, frozen=True):
     """What a client asks for with `--mount`."""
 
-    OMITTED: ClassVar[frozenset[str]] = frozenset(
-        {
-            "type",
-            "source",
-            "target",
-            "read_only",
-            "consistency",
-            "bind_options",
-            "volume_options",
-            "image_options",
-            "tmpfs_options",
-            "cluster_options",
-        }
-    )
+    OMITTED: ClassVar[str] = """
+        type source target read_only consistency bind_options volume_options image_options
+        tmpfs_options cluster_options
+    """
 
     type: str = ""
     source: str = ""
@@ -228,8 +201,8 @@ class Mount(Document, frozen=True):
 class Resources(Document, frozen=True):
     """Limits; all of these can be changed by `update`."""
 
-    OMITTED: ClassVar[frozenset[str]] = frozenset({"kernel_memory", "kernel_memory_tcp"})
-    NULLED: ClassVar[frozenset[str]] = frozenset({"device_cgroup_rules", "device_requests"})
+    OMITTED: ClassVar[str] = "kernel_memory kernel_memory_tcp"
+    NULLED: ClassVar[str] = "device_cgroup_rules device_requests"
 
     cpu_shares: Int64 = 0
     memory: Int64 = 0
@@ -271,75 +244,16 @@ class Resources(Document, frozen=True):
 class HostConfig(Resources, frozen=True):
     """What of a container depends on the host."""
 
-    OMITTED: ClassVar[frozenset[str]] = frozenset(
-        {
-            "kernel_memory",
-            "kernel_memory_tcp",
-            "annotations",
-            "storage_opt",
-            "tmpfs",
-            "sysctls",
-            "runtime",
-            "mounts",
-            "init",
-        }
-    )
-    NULLED: ClassVar[frozenset[str]] = frozenset(
-        {
-            "device_cgroup_rules",
-            "device_requests",
-            "binds",
-            "volumes_from",
-            "cap_add",
-            "cap_drop",
-            "extra_hosts",
-            "group_add",
-            "links",
-            "security_opt",
-        }
-    )
+    OMITTED: ClassVar[str] = """
+        kernel_memory kernel_memory_tcp annotations storage_opt tmpfs sysctls runtime mounts
+        init
+    """
+    NULLED: ClassVar[str] = """
+        device_cgroup_rules device_requests binds volumes_from cap_add cap_drop extra_hosts
+        group_add links security_opt
+    """
 
-    # Docker prints the limits behind `Isolation`.
-    ORDER: ClassVar[tuple[str, ...]] = tuple(
-        [
-            "binds",
-            "container_id_file",
-            "log_config",
-            "network_mode",
-            "port_bindings",
-            "restart_policy",
-            "auto_remove",
-            "volume_driver",
-            "volumes_from",
-            "console_size",
-            "annotations",
-            "cap_add",
-            "cap_drop",
-            "cgroupns_mode",
-            "dns",
-            "dns_options",
-            "dns_search",
-            "extra_hosts",
-            "group_add",
-            "ipc_mode",
-            "cgroup",
-            "links",
-            "oom_score_adj",
-            "pid_mode",
-            "privileged",
-            "publish_all_ports",
-            "readonly_rootfs",
-            "security_opt",
-            "storage_opt",
-            "tmpfs",
-            "uts_mode",
-            "userns_mode",
-            "shm_size",
-            "sysctls",
-            "runtime",
-            "isolation",
-        ]
-    )
+    INHERITED_AFTER: ClassVar[str] = "isolation"
 
     binds: list[str] = []
     container_id_file: str = field(name="ContainerIDFile", default="")
@@ -390,9 +304,7 @@ class UpdateConfig(Resources, frozen=True):
 
 
 class EndpointIPAMConfig(Document, frozen=True):
-    OMITTED: ClassVar[frozenset[str]] = frozenset(
-        {"ipv4_address", "ipv6_address", "link_local_ips"}
-    )
+    OMITTED: ClassVar[str] = "ipv4_address ipv6_address link_local_ips"
 
     ipv4_address: str = field(name="IPv4Address", default="")
     ipv6_address: str = field(name="IPv6Address", default="")
@@ -402,7 +314,7 @@ class EndpointIPAMConfig(Document, frozen=True):
 class EndpointSettings(Document, frozen=True):
     """A container's leg in a network: what was asked for, and what it got."""
 
-    NULLED: ClassVar[frozenset[str]] = frozenset({"links", "aliases", "driver_opts", "dns_names"})
+    NULLED: ClassVar[str] = "links aliases driver_opts dns_names"
 
     ipam_config: EndpointIPAMConfig | None = field(name="IPAMConfig", default=None)
     links: list[str] = []
