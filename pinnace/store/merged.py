@@ -1,0 +1,108 @@
+"""Layer folders, top first, looked at as the one tree that overlayfs would show.
+
+Nothing is mounted and no link is followed: a folder of the tree is the list of the real
+folders that overlayfs would merge for it (kernel, Documentation/filesystems/overlayfs.rst).
+"""
+
+import os
+import stat
+from collections.abc import Sequence
+from types import TracebackType
+
+OPAQUE = "trusted.overlay.opaque"
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def is_whiteout(status: os.stat_result) -> bool:
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def is_opaque(fd: int) -> bool:
+    """Does the folder hide the folders of the same name below it?"""
+    try:
+        return os.getxattr(fd, OPAQUE) == b"y"
+    except OSError:
+        return False
+
+
+class Directory:
+    """One merged folder; owns its fds."""
+
+    def __init__(self, fds: list[int]) -> None:
+        self._fds = fds
+
+    @classmethod
+    def open(cls, layers: Sequence[str]) -> "Directory":
+        """The root of the tree; layers are paths of folders, top first."""
+        root = cls([])
+        for layer in layers:
+            root._fds.append(os.open(layer, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        return root
+
+    def __enter__(self) -> "Directory":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        while self._fds:
+            os.close(self._fds.pop())
+
+    def __bool__(self) -> bool:
+        """Does the folder exist in any layer?"""
+        return bool(self._fds)
+
+    def stat(self, name: str = "") -> os.stat_result | None:
+        """What overlayfs would show for an entry, or for the folder itself."""
+        if not name:
+            return os.fstat(self._fds[0]) if self._fds else None
+        for fd in self._fds:
+            try:
+                status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            return None if is_whiteout(status) else status
+        return None
+
+    def enter(self, name: str) -> "Directory":
+        """The folder of that name; of no layer, when it is missing or not a folder."""
+        child = Directory([])
+        for fd in self._fds:
+            try:
+                below = os.open(name, _OPEN, dir_fd=fd)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                break  # A file, a link or a whiteout hides what lies below it.
+            child._fds.append(below)
+            if is_opaque(below):
+                break
+        return child
+
+    def find(self, path: str) -> os.stat_result | None:
+        """`stat` for a relative path of several names."""
+        name, _, rest = path.partition("/")
+        if not rest:
+            return self.stat(name)
+        with self.enter(name) as child:
+            return child.find(rest)
+
+    def open_file(self, name: str) -> int | None:
+        """The content of a regular file for reading; None when there is none of that name."""
+        for fd in self._fds:
+            try:
+                status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            return os.open(name, flags, dir_fd=fd)
+        return None

@@ -1,0 +1,406 @@
+"""Root file systems as stacks of folders: the Snapshotter protocol over overlayfs.
+
+A *snapshot* is *active* (somebody writes in it: a container, a layer being unpacked), a *view*
+(the same, read-only) or *committed* (a layer, never changed again). Active ones have a *key*,
+committed ones a *name* (the chain id of the layer); both are unique together. The *parent* of
+any snapshot is a committed one.
+
+    container:  prepare(id, chain_id) -> mount the Layers -> remove(id)
+    unpacking:  prepare(key, chain_id, init=False) -> differ.apply(Layers.upper)
+                -> commit(key, new_chain_id)
+
+On disk: snapshots/<n>/{fs,work}, n from the row's id, never used twice. Between image and
+container lies an init layer (`store.initlayer`), itself a snapshot named "init:<chain id>".
+"""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from pinnace import errors
+from pinnace.linux import failpoint, syscall
+from pinnace.store import initlayer, janitor, merged
+from pinnace.store.database import Database, Taken, Transaction, Value
+
+
+class Masks(msgspec.Struct, frozen=True):
+    """A layer to be made in a tmpfs above the last of `Layers.lowers`, since it can't be on
+    the same file system: overlayfs refuses a lower folder below another one."""
+
+    entries: list[initlayer.Entry]
+
+
+class Layers(msgspec.Struct, frozen=True):
+    """What to mount. Absolute paths of folders; lowers are top first; a view has no upper.
+
+    With masks: the last lower is a folder of the host. Directly above it belongs a layer made
+    from `masks.entries`.
+    """
+
+    lowers: list[str]
+    upper: str
+    work: str
+    volatile: bool = False
+    masks: Masks | None = None
+
+
+class Kind(StrEnum):
+    ACTIVE = "active"
+    VIEW = "view"
+    COMMITTED = "committed"
+    INIT = "init"
+    HOST = "host"
+
+
+class Info(NamedTuple):
+    id: int
+    key: str
+    kind: Kind
+    parent: str | None
+    volatile: bool
+    size: int
+    inodes: int
+    created: int
+
+
+class Usage(NamedTuple):
+    """Bytes in files, each hard-linked file once, folders not counted, as Docker counts."""
+
+    size: int
+    inodes: int
+
+
+class Snapshotter(Protocol):
+    def prepare(
+        self, key: str, parent: str | None, *, init: bool = True, volatile: bool = False
+    ) -> Layers:
+        """A new active snapshot. Raises database.Taken for a used key, NotFound for an unknown
+        parent. `volatile`: nobody needs it after a crash."""
+        ...
+
+    def view(self, key: str, parent: str | None) -> Layers:
+        """A new read-only snapshot, to be removed like an active one."""
+        ...
+
+    def mounts(self, key: str) -> Layers:
+        """What `prepare` returned."""
+        ...
+
+    def commit(self, key: str, name: str) -> None:
+        """An active snapshot becomes a committed one, durably. Raises database.Taken when
+        there is one of that name; the active one is then unchanged."""
+        ...
+
+    def stat(self, key: str) -> Info: ...
+
+    def usage(self, key: str) -> Usage:
+        """Of an active one: counted now; of a committed one: as it was when committed."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Forget it, and delete its files later. Idempotent. Raises Conflict if it has
+        children."""
+        ...
+
+
+class _Chain(NamedTuple):
+    """What every snapshot on top of the same parent has in common."""
+
+    id: int | None
+    lowers: list[str]
+    mode: int
+    uid: int
+    gid: int
+    masks: Masks | None
+
+
+class _Host(NamedTuple):
+    path: str
+    masks: Callable[[], Masks]
+
+
+_SELECT = """
+    SELECT s.id, s.key, s.kind, p.key, s.volatile, s.size, s.inodes, s.created
+    FROM snapshots s LEFT JOIN snapshots p ON p.id = s.parent
+"""
+_SCRATCH = _Chain(None, [], 0o755, 0, 0, None)
+
+_Make = Callable[[str, _Chain], None]
+
+
+def _nothing(folder: str, chain: _Chain) -> None:
+    """A snapshot without a folder of ours."""
+
+
+class Overlay:
+    """The Snapshotter for overlayfs; owns the folder `root` and the thread that tidies it."""
+
+    def __init__(self, root: Path | str, database: Database) -> None:
+        self.root = os.path.abspath(root)
+        os.makedirs(self.root, 0o700, exist_ok=True)
+        self._database = database
+        self.janitor = janitor.Janitor(self.root, database.checkpoint)
+        self._chains: dict[str, _Chain] = {}
+        self._inits: dict[str | None, _Chain] = {}
+        self._hosts: dict[str, _Host] = {}
+        self._lock = threading.Lock()
+        self._next = self._sweep()
+
+    def close(self) -> None:
+        self.janitor.close()
+
+    def _sweep(self) -> int:
+        """Discard folders without a row; the first number that was never used."""
+        used = {str(row[0]) for row in self._database.rows("SELECT id FROM snapshots")}
+        highest = max(map(int, used), default=0)
+        for name in os.listdir(self.root):
+            if name.isdecimal():
+                highest = max(highest, int(name))
+            if name not in used:
+                self.janitor.discard(name)
+        return highest + 1
+
+    # The protocol.
+
+    def prepare(
+        self, key: str, parent: str | None, *, init: bool = True, volatile: bool = False
+    ) -> Layers:
+        self.janitor.busy()
+        chain = self._init_chain(parent) if init else self._chain(parent)
+        number = self._insert(key, Kind.ACTIVE, chain, _make_active, volatile=volatile)
+        return self._layers(number, chain, volatile=volatile)
+
+    def view(self, key: str, parent: str | None) -> Layers:
+        chain = self._chain(parent)
+        self._insert(key, Kind.VIEW, chain)
+        return Layers(chain.lowers, "", "", masks=chain.masks)
+
+    def mounts(self, key: str) -> Layers:
+        self.janitor.busy()
+        info = self.stat(key)
+        if info.kind is Kind.ACTIVE:
+            return self._layers(info.id, self._chain(info.parent), volatile=info.volatile)
+        chain = self._chain(info.parent if info.kind is Kind.VIEW else key)
+        return Layers(chain.lowers, "", "", masks=chain.masks)
+
+    def commit(self, key: str, name: str) -> None:
+        info = self.stat(key)
+        if info.kind is not Kind.ACTIVE:
+            raise errors.Conflict(f"snapshot {key} is not active")
+        usage = self.usage(key)
+        self._sync(info.id)
+        failpoint.hit("snapshot-commit")
+        with self._database.transaction() as tx:
+            tx.execute(
+                "UPDATE snapshots SET key = ?, kind = ?, size = ?, inodes = ?, volatile = 0"
+                " WHERE id = ?",
+                (name, Kind.COMMITTED.value, usage.size, usage.inodes, info.id),
+            )
+        shutil.rmtree(f"{self.root}/{info.id}/work", ignore_errors=True)
+
+    def stat(self, key: str) -> Info:
+        rows = self._database.rows(_SELECT + "WHERE s.key = ?", (key,))
+        if not rows:
+            raise errors.NotFound(f"snapshot {key} does not exist")
+        return _info(rows[0])
+
+    def exists(self, key: str) -> bool:
+        return bool(self._database.rows("SELECT 1 FROM snapshots WHERE key = ?", (key,)))
+
+    def all(self) -> list[Info]:
+        return [_info(row) for row in self._database.rows(_SELECT)]
+
+    def usage(self, key: str) -> Usage:
+        info = self.stat(key)
+        if info.kind is Kind.COMMITTED:
+            return Usage(info.size, info.inodes)
+        if info.kind is Kind.ACTIVE:
+            return measure(f"{self.root}/{info.id}/fs")
+        return Usage(0, 0)
+
+    def remove(self, key: str) -> None:
+        self.janitor.busy()
+        if not self.exists(key):
+            return
+        with self._database.transaction() as tx:
+            self._remove(tx, f"init:{key}")
+            self._remove(tx, key)
+
+    def _remove(self, tx: Transaction, key: str) -> None:
+        cursor = tx.execute("SELECT id FROM snapshots WHERE key = ?", (key,))
+        row = cursor.fetchone()
+        if row is None:
+            return
+        try:
+            tx.execute("DELETE FROM snapshots WHERE id = ?", row)
+        except sqlite3.IntegrityError as error:
+            raise errors.Conflict(f"snapshot {key} has children") from error
+        tx.on_commit(lambda: self._forget(key, row[0]))
+
+    # The host's own root as the lowest layer.
+
+    def add_host(self, name: str, path: str, masks: Callable[[], Masks]) -> None:
+        """A committed snapshot that is a folder of the host, not ours; called at every start."""
+        self._hosts[name] = _Host(path, masks)
+        if not self.exists(name):
+            self._insert(name, Kind.HOST, _SCRATCH)
+
+    # How it is done.
+
+    def _forget(self, key: str, number: int) -> None:
+        self._chains.pop(key, None)
+        self._inits.pop(key.removeprefix("init:") or None, None)
+        self.janitor.discard(str(number))
+
+    def _insert(
+        self, key: str, kind: Kind, chain: _Chain, make: _Make = _nothing, *, volatile: bool = False
+    ) -> int:
+        """Folder, then row: a crash in between leaves an orphan for the next sweep."""
+        with self._lock:
+            number = self._next
+            self._next += 1
+        try:
+            make(f"{self.root}/{number}", chain)
+            failpoint.hit("snapshot-insert")
+            with self._database.transaction() as tx:
+                tx.execute(
+                    "INSERT INTO snapshots (id, key, kind, parent, volatile, created)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    (number, key, kind.value, chain.id, volatile, time.time_ns()),
+                )
+                tx.on_rollback(lambda: self.janitor.discard(str(number)))
+        except sqlite3.IntegrityError as error:
+            # The parent was removed since its chain was cached.
+            self._chains.clear()
+            self._inits.clear()
+            raise errors.NotFound(f"the parent of snapshot {key} does not exist") from error
+        except BaseException:
+            self.janitor.discard(str(number))
+            raise
+        return number
+
+    def _layers(self, number: int, chain: _Chain, *, volatile: bool) -> Layers:
+        folder = f"{self.root}/{number}"
+        return Layers(chain.lowers, folder + "/fs", folder + "/work", volatile, chain.masks)
+
+    def _chain(self, name: str | None) -> _Chain:
+        """The stack that ends with the committed snapshot `name`."""
+        if name is None:
+            return _SCRATCH
+        chain = self._chains.get(name)
+        if chain is not None:
+            return chain
+        info = self.stat(name)
+        match info.kind:
+            case Kind.ACTIVE | Kind.VIEW:
+                raise errors.Conflict(f"snapshot {name} is not committed")
+            case Kind.HOST:
+                return self._host_chain(info)
+            case Kind.COMMITTED | Kind.INIT:
+                below = self._chain(info.parent)
+                path = f"{self.root}/{info.id}/fs"
+                chain = _chain_of(info.id, path, below)
+        if chain.masks is None:
+            self._chains[name] = chain
+        return chain
+
+    def _host_chain(self, info: Info) -> _Chain:
+        """Never cached: what has to be hidden on the host may have changed."""
+        host = self._hosts.get(info.key)
+        if host is None:
+            raise errors.NotFound(f"snapshot {info.key} does not exist")
+        return _chain_of(info.id, host.path, _SCRATCH._replace(masks=host.masks()))
+
+    def _init_chain(self, parent: str | None) -> _Chain:
+        chain = self._inits.get(parent)
+        if chain is not None:
+            return chain
+        if parent in self._hosts:
+            return self._chain(parent)  # its masks hold the init layer's files
+        name = f"init:{parent or ''}"
+        if not self.exists(name):
+            # Another thread may be quicker.
+            with contextlib.suppress(Taken):
+                self._insert(name, Kind.INIT, self._chain(parent), _make_init)
+        chain = self._chain(name)
+        if chain.masks is None:
+            self._inits[parent] = chain
+        return chain
+
+    def _sync(self, number: int) -> None:
+        fd = os.open(f"{self.root}/{number}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            syscall.syncfs(fd)
+        finally:
+            os.close(fd)
+
+
+def _info(row: tuple[Value, ...]) -> Info:
+    info = Info(*row)  # type: ignore[arg-type]
+    return info._replace(kind=Kind(info.kind))
+
+
+def _chain_of(number: int, path: str, below: _Chain) -> _Chain:
+    status = os.stat(path)
+    mode, uid, gid = status.st_mode & 0o7777, status.st_uid, status.st_gid
+    return _Chain(number, [path, *below.lowers], mode, uid, gid, below.masks)
+
+
+def _make_active(folder: str, chain: _Chain) -> None:
+    """The root of a container is its upper's root: it looks like the image's."""
+    os.mkdir(folder, 0o700)
+    upper = folder + "/fs"
+    os.mkdir(upper, 0o700)
+    if chain.uid or chain.gid:
+        os.chown(upper, chain.uid, chain.gid)
+    os.chmod(upper, chain.mode)
+    os.mkdir(folder + "/work", 0o700)
+
+
+def _make_init(folder: str, below: _Chain) -> None:
+    os.mkdir(folder, 0o700)
+    os.mkdir(folder + "/fs", 0o700)
+    fd = os.open(folder + "/fs", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with merged.Directory.open(below.lowers) as image:
+            initlayer.perform(initlayer.plan(image), fd)
+    finally:
+        os.close(fd)
+
+
+def measure(path: str) -> Usage:
+    """Count the files of a folder, which may change meanwhile."""
+    size = inodes = 0
+    seen: set[int] = set()
+    names = [path]
+    while names:
+        inodes += 1
+        try:
+            listing = os.scandir(names.pop())
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        with listing:
+            for entry in listing:
+                if entry.is_dir(follow_symlinks=False):
+                    names.append(entry.path)
+                    continue
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                if status.st_nlink > 1:
+                    if status.st_ino in seen:
+                        continue
+                    seen.add(status.st_ino)
+                size += status.st_size
+                inodes += 1
+    return Usage(size, inodes)
