@@ -1,0 +1,1 @@
+"""What the tests that need a whole engine share: to start one, to speak to it, to see leaks."""
