@@ -53,7 +53,7 @@ say "The first container: a one-layer image of our own, from socket to exit code
 expect 0 pinnace run --rm hello
 
 say "A copy-on-write sandbox of this very machine: what it breaks, it breaks for itself"
-expect 0 pinnace run --name sandbox host sh -c 'id -u; hostname; rm -r /etc/apt && touch /it-was-me && ls -d /etc/apt'" || true"
+expect 0 pinnace run --name sandbox host sh -c 'id -un; hostname; rm -r /etc/apt; touch /it-was-me; ls -d /etc/apt || true'
 expect 0 pinnace diff sandbox
 expect 0 ls -d /etc/apt
 expect 0 pinnace rm sandbox
