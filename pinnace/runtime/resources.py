@@ -215,7 +215,7 @@ def _cpuset(cpu: spec.LinuxCPU) -> Iterator[Step]:
 
 
 def weight_of_shares(shares: int) -> int:
-    """v1's 2..262144 as v2's 1..10000, where the defaults 1024 and 100 meet (runc since 1.4)."""
+    """v1's 2..262144 as v2's 1..10000, where the defaults 1024 and 100 meet (runc since 1.3.2)."""
     if shares <= 2:
         return 1
     if shares >= 262144:
