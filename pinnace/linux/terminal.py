@@ -9,16 +9,14 @@ _TIOCGPTPEER = 0x5441
 _TIOCSPTLCK = 0x40045431
 
 
-def open_pair(ptmx_fd_path: str, *, dirfd: int | None = None) -> tuple[int, int]:
-    """(master, slave) of a new pair of the devpts whose ptmx this is.
+def open_pair(master: int) -> tuple[int, int]:
+    """(master, slave) from an opened ptmx.
 
     The slave is opened through the master (TIOCGPTPEER), so no path in a container decides
     what it is (CVE-2025-52565).
     """
-    flags = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
-    master = os.open(ptmx_fd_path, flags, dir_fd=dirfd)
     fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
-    return master, fcntl.ioctl(master, _TIOCGPTPEER, flags)
+    return master, fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
 
 
 def set_size(fd: int, height: int, width: int) -> None:

@@ -27,6 +27,7 @@ from pinnace.oci import spec
 
 _MAX_FDS = 253  # SCM_MAX_FD: what one message can carry (unix(7))
 _MAX_FRAME = 64 << 20
+_CLOEXEC = socket.MSG_CMSG_CLOEXEC
 
 
 class Template(msgspec.Struct, frozen=True):
@@ -58,23 +59,32 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
     """fds: the root mount, then stdin, stdout, stderr unless it has a terminal, then mounts.
 
     `mount_fds` are the indexes in spec.mounts whose mounts come as fds, in order.
+    The first `staged_mounts` of spec.mounts, and the masked and read-only paths if
+    `staged_paths`, were made when the container was prepared.
+    `state` is what hooks read on their standard input.
     `user` is as Docker writes it (name[:group]) and looked up in the image; None takes the
     numbers of spec.process.user.
     """
 
     spec: spec.Spec
     mount_fds: list[int]
+    staged_mounts: int = 0
+    staged_paths: bool = False
     seccomp: bytes | None = None
     user: str | None = None
     groups: list[str] = []
     reaper: bool = False
-    null_fd: bool = False
+    state: bytes = b""
 
 
 class Enter(msgspec.Struct, frozen=True, tag=True):
-    """Setup's counterpart for a process that joins a running container (exec)."""
+    """Setup's counterpart for a process that joins a running container (exec).
+
+    fds: stdin, stdout, stderr unless it has a terminal.
+    """
 
     process: spec.Process
+    become_root: bool
     seccomp: bytes | None = None
     user: str | None = None
     groups: list[str] = []
@@ -139,7 +149,7 @@ class Channel:
     def receive_frame(self) -> tuple[bytes, list[int]]:
         """The next frame's bytes and fds; raises Closed at a clean end."""
         try:
-            head, fds, _, _ = socket.recv_fds(self.socket, 4, _MAX_FDS)
+            head, fds, _, _ = socket.recv_fds(self.socket, 4, _MAX_FDS, _CLOEXEC)
             if not head:
                 raise Closed
             while len(head) < 4:

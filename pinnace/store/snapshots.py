@@ -24,33 +24,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import msgspec
-
 from pinnace import errors
 from pinnace.linux import failpoint, syscall
+from pinnace.runtime import layers
+from pinnace.runtime.layers import Layers, Masks
 from pinnace.store import initlayer, janitor, merged
 from pinnace.store.database import Database, Taken, Transaction, Value
-
-
-class Masks(msgspec.Struct, frozen=True):
-    """A layer to be made in a tmpfs above the last of `Layers.lowers`, since it can't be on
-    the same file system: overlayfs refuses a lower folder below another one."""
-
-    entries: list[initlayer.Entry]
-
-
-class Layers(msgspec.Struct, frozen=True):
-    """What to mount. Absolute paths of folders; lowers are top first; a view has no upper.
-
-    With masks: the last lower is a folder of the host. Directly above it belongs a layer made
-    from `masks.entries`.
-    """
-
-    lowers: list[str]
-    upper: str
-    work: str
-    volatile: bool = False
-    masks: Masks | None = None
 
 
 class Kind(StrEnum):
@@ -372,7 +351,7 @@ def _make_init(folder: str, below: _Chain) -> None:
     fd = os.open(folder + "/fs", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with merged.Directory.open(below.lowers) as image:
-            initlayer.perform(initlayer.plan(image), fd)
+            layers.make(initlayer.plan(image), fd)
     finally:
         os.close(fd)
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from pinnace.runtime import layers
 from pinnace.store import initlayer, merged
 
 pytestmark = pytest.mark.root
@@ -14,7 +15,7 @@ def made(tmp_path: Path, *layers: Path) -> Path:
     with merged.Directory.open([str(layer) for layer in layers]) as image:
         entries = initlayer.plan(image)
     fd = os.open(target, os.O_RDONLY)
-    initlayer.perform(entries, fd)
+    layers.make(entries, fd)
     os.close(fd)
     return target
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pinnace import errors
-from pinnace.store import initlayer, snapshots
+from pinnace.store import snapshots
 from pinnace.store.database import Database, Taken
 
 pytestmark = pytest.mark.root
@@ -217,7 +217,7 @@ def test_a_view_has_no_upper(store: Store) -> None:
 
 
 def test_the_host_is_the_last_lower_and_carries_masks(store: Store, tmp_path: Path) -> None:
-    masks = snapshots.Masks([initlayer.Entry("", "directory")])
+    masks = snapshots.Masks([layers.Entry("", "directory")])
     store.overlay.add_host("host", str(tmp_path), lambda: masks)
     top = store.layer("top", "host")
 

@@ -1,0 +1,433 @@
+"""The parent's side of a container: clone, id maps, cgroup, the talk with init, exec.
+
+Used by the supervisor and by the runtime's command line; both have one thread.
+
+    made = prepare(preparation)          namespaces, cgroup; init waits
+    console = made.set_up(...)           everything up to execve
+    made.start()                         execve
+"""
+
+import os
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, NoReturn
+
+import msgspec
+
+from pinnace.linux import cgroup, failpoint, process, syscall
+from pinnace.linux.process import IDMap
+from pinnace.oci import spec
+from pinnace.runtime import hooks, init, resources, rootfs, sources
+from pinnace.runtime.layers import Layers
+from pinnace.runtime.sync import (
+    Channel,
+    Closed,
+    Enter,
+    Failure,
+    Prepare,
+    Prepared,
+    Ready,
+    Setup,
+    Start,
+    Template,
+    close_fds,
+)
+
+_ALL_NAMESPACES = (
+    syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC
+    | syscall.CLONE_NEWUTS | syscall.CLONE_NEWCGROUP
+)  # fmt: skip
+
+
+class Preparation(msgspec.Struct, frozen=True):
+    """What has to be known to make a container's shell.
+
+    `joined` are paths of namespaces to enter; `staged` says that the template's mounts and
+    path restrictions are to be made now, ahead of the root file system.
+    """
+
+    new: list[str]
+    joined: dict[str, str] = {}
+    uid_maps: list[IDMap] = []
+    gid_maps: list[IDMap] = []
+    cgroup_path: str = ""
+    template: Template = Template()
+    staged: bool = False
+    resources: spec.LinuxResources | None = None
+    time_offsets: dict[str, spec.TimeOffset] = {}
+
+
+class StartFailed(Exception):
+    """Init's Failure, or its sudden end, as the parent raises it."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class Setting(NamedTuple):
+    """What turns a prepared shell into this container."""
+
+    spec: spec.Spec
+    root: Layers | str
+    stdio: Sequence[int]
+    seccomp: bytes | None = None
+    user: str | None = None
+    groups: Sequence[str] = ()
+    reaper: bool = False
+    state: bytes = b""
+
+
+class Made:
+    """A container between clone and the end of its first process."""
+
+    def __init__(
+        self, preparation: Preparation, pid: int, pidfd: int, channel: Channel,
+        group: cgroup.Cgroup | None,
+    ) -> None:  # fmt: skip
+        self.preparation = preparation
+        self.pid = pid
+        self.pidfd = pidfd
+        self.channel = channel
+        self.cgroup = group
+        self.owner = _owner(pid)
+
+    def set_up(self, setting: Setting) -> tuple[int | None, list[str]]:
+        """(console master if it has a terminal, warnings); raises StartFailed, OSError."""
+        warnings = self._limit(setting.spec)
+        fds = [self._root(setting.root), *setting.stdio]
+        opened = fds[:1]
+        first = len(self.preparation.template.mounts) if self.preparation.staged else 0
+        try:
+            indexes = [i for i in rootfs.from_host(setting.spec.mounts) if i >= first]
+            for index in indexes:
+                opened.append(self._mount(setting.spec, index))
+            message = Setup(
+                spec=setting.spec,
+                mount_fds=indexes,
+                staged_mounts=first,
+                staged_paths=self.preparation.staged,
+                seccomp=setting.seccomp,
+                user=setting.user,
+                groups=list(setting.groups),
+                reaper=setting.reaper,
+                state=setting.state,
+            )
+            self.channel.send(message, fds + opened[1:])
+        except Closed:
+            raise StartFailed(_vanished("setup")) from None
+        finally:
+            close_fds(opened)
+        failpoint.hit("runtime-setup")
+        _, received = _expect(self.channel, Ready)
+        return (received[0] if received else None), warnings
+
+    def start(self, wanted: spec.Process) -> list[str]:
+        """Let init execute the program; returns when it has, with warnings about limits."""
+        warnings = limit_process(self.pid, wanted)
+        try:
+            self.channel.send(Start())
+        except Closed:
+            raise StartFailed(_vanished("start")) from None
+        _await_execution(self.channel)
+        return warnings
+
+    def _limit(self, wanted: spec.Spec) -> list[str]:
+        limits = wanted.linux.resources if wanted.linux else None
+        if limits is None or self.cgroup is None or limits == self.preparation.resources:
+            return []
+        return self.cgroup.write(resources.plan(limits, cgroup.detect().version))
+
+    def _root(self, root: Layers | str) -> int:
+        if isinstance(root, Layers):
+            return sources.overlay(root, self.owner)
+        return sources.folder(root, self.owner)
+
+    def _mount(self, wanted: spec.Spec, index: int) -> int:
+        return _host_mount(wanted.mounts[index], wanted.linux or spec.Linux(), self.owner)
+
+
+def _host_mount(entry: spec.Mount, linux: spec.Linux, owner: sources.Owner) -> int:
+    if rootfs.is_device_folder(entry):
+        return sources.device_folder(entry, linux.devices, owner)
+    return sources.bind(entry, owner)
+
+
+def prepare(preparation: Preparation) -> Made:
+    """Make the namespaces and the cgroup, with init waiting inside; undone if it fails."""
+    group = cgroup.at(preparation.cgroup_path) if preparation.cgroup_path else None
+    if group is not None:
+        group.create()
+    try:
+        made = _clone(preparation, group)
+        _prepare_inside(made)
+    except BaseException:
+        if group is not None:
+            group.kill()
+            group.remove()
+        raise
+    return made
+
+
+def _clone(preparation: Preparation, group: cgroup.Cgroup | None) -> Made:
+    ours, theirs = Channel.pair()
+    system = cgroup.detect()
+    hierarchies = list(system.hierarchies) if system.version == 1 else []
+    cgroup_fd = group.open() if group is not None else None
+    flags = 0
+    for name in preparation.new:
+        # A cgroup namespace has its root where the process is: init unshares it later.
+        flags |= 0 if name in ("cgroup", "time") else process.NAMESPACES[name]
+
+    def child() -> NoReturn:
+        process.close_all_but([theirs.fileno()])
+        process.set_title("pinnace:init")
+        init.run(theirs, hierarchies)
+
+    if preparation.joined or "time" in preparation.new:
+        pid, pidfd = _clone_by_way(preparation, flags, child)
+    else:
+        pid, pidfd = process.clone(flags, cgroup_fd=cgroup_fd)
+        if pid == 0:
+            child()
+    theirs.close()
+    if cgroup_fd is not None:
+        os.close(cgroup_fd)
+    failpoint.hit("runtime-cloned")
+    if preparation.uid_maps:
+        process.write_id_maps(pid, preparation.uid_maps, preparation.gid_maps)
+    if group is not None and (cgroup_fd is None or preparation.joined):
+        group.add(pid)
+    return Made(preparation, pid, pidfd, ours, group)
+
+
+def _clone_by_way(
+    preparation: Preparation, flags: int, child: Callable[[], NoReturn]
+) -> tuple[int, int]:
+    """Clone from an intermediate process that has joined namespaces before.
+
+    Only the children of a process get into a pid or time namespace that it joined; the child
+    becomes ours, not the intermediate's (CLONE_PARENT).
+    """
+    fds = [(name, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+           for name, path in preparation.joined.items()]  # fmt: skip
+    # The user namespace comes first: joining the others takes its capabilities.
+    fds.sort(key=lambda item: item[0] != "user")
+
+    def join() -> None:
+        for name, fd in fds:
+            syscall.setns(fd, process.NAMESPACES[name])
+        if "time" in preparation.new:
+            syscall.unshare(syscall.CLONE_NEWTIME)
+            _set_time_offsets(preparation)
+
+    try:
+        return clone_sibling(join, flags, child)
+    finally:
+        close_fds([fd for _, fd in fds])
+
+
+def _set_time_offsets(preparation: Preparation) -> None:
+    lines = [f"{clock} {offset.secs} {offset.nanosecs}\n"
+             for clock, offset in preparation.time_offsets.items()]  # fmt: skip
+    if lines:
+        process.write_file("/proc/self/timens_offsets", "".join(lines).encode())
+
+
+def clone_sibling(
+    join: Callable[[], None],
+    flags: int,
+    child: Callable[[], NoReturn],
+    *,
+    group: cgroup.Cgroup | None = None,
+) -> tuple[int, int]:
+    """(pid, pidfd) of a child of ours that was cloned after join() in an intermediate.
+
+    With a group the intermediate is put into it first, and the child is born there.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    cgroup_fd = group.open() if group is not None else None
+    _, between_fd = process.clone(cgroup_fd=cgroup_fd)
+    if between_fd < 0:
+        _intermediate(theirs, join, flags, child)
+    theirs.close()
+    try:
+        if group is not None and cgroup_fd is None:
+            group.add(_pid_of(between_fd))
+        ours.send(b"go")
+        answer, fds, _, _ = socket.recv_fds(ours, 4096, 1, socket.MSG_CMSG_CLOEXEC)
+    finally:
+        ours.close()
+        process.wait(between_fd)
+        os.close(between_fd)
+        if cgroup_fd is not None:
+            os.close(cgroup_fd)
+    if not fds:
+        number, text = struct.unpack_from("=i", answer or bytes(4))[0], answer[4:].decode()
+        raise StartFailed(Failure("namespaces", number, text or "could not join the namespaces"))
+    return struct.unpack("=i", answer)[0], fds[0]
+
+
+def _pid_of(pidfd: int) -> int:
+    with open(f"/proc/self/fdinfo/{pidfd}", "rb") as file:
+        for line in file:
+            if line.startswith(b"Pid:"):
+                return int(line.split()[1])
+    raise ProcessLookupError
+
+
+def _intermediate(
+    channel: socket.socket, join: Callable[[], None], flags: int, child: Callable[[], NoReturn]
+) -> NoReturn:
+    try:
+        process.hide_from_tracers()
+        channel.recv(2)
+        join()
+        pid, pidfd = process.clone(flags, sibling=True)
+        if pid == 0:
+            child()
+        socket.send_fds(channel, [struct.pack("=i", pid)], [pidfd])
+    except OSError as error:
+        channel.send(struct.pack("=i", error.errno or 0) + str(error.strerror).encode())
+    finally:
+        os._exit(0)
+
+
+def _owner(pid: int) -> sources.Owner:
+    """Who the container's root is outside; without maps of its own it is the host's root."""
+    with open(f"/proc/{pid}/uid_map") as uids, open(f"/proc/{pid}/gid_map") as gids:
+        uid, gid = _outside(uids.read()), _outside(gids.read())
+    if uid is None or gid is None:
+        return sources.Owner()
+    return sources.Owner(uid, gid, process.namespace_fd(pid, "user"))
+
+
+def _outside(id_map: str) -> int | None:
+    """What id 0 is outside, or None where all ids are mapped to themselves."""
+    for line in id_map.splitlines():
+        inside, outside, size = map(int, line.split())
+        if (inside, outside, size) == (0, 0, 0xFFFFFFFF):
+            return None
+        if inside == 0:
+            return outside
+    return 0
+
+
+def _prepare_inside(made: Made) -> None:
+    preparation = made.preparation
+    template = preparation.template
+    indexes = rootfs.from_host(template.mounts) if preparation.staged else []
+    fds = [_host_mount(template.mounts[i], spec.Linux(), made.owner) for i in indexes]
+    message = Prepare(
+        become_root=made.owner.userns_fd is not None,
+        new_cgroup_namespace="cgroup" in preparation.new,
+        new_mount_namespace="mount" in preparation.new,
+        new_network_namespace="network" in preparation.new,
+        template=template,
+        mount_fds=indexes,
+        staged=preparation.staged,
+    )
+    try:
+        made.channel.send(message, fds)
+    except Closed:
+        raise StartFailed(_vanished("prepare")) from None
+    finally:
+        close_fds(fds)
+    if preparation.resources is not None and made.cgroup is not None:
+        made.cgroup.write(resources.plan(preparation.resources, cgroup.detect().version))
+    _expect(made.channel, Prepared)
+
+
+def _expect(channel: Channel, kind: type) -> tuple[object, list[int]]:
+    try:
+        message, fds = channel.receive()
+    except Closed:
+        raise StartFailed(_vanished(kind.__name__.lower())) from None
+    if isinstance(message, Failure):
+        raise StartFailed(message)
+    assert isinstance(message, kind), message
+    return message, fds
+
+
+def _await_execution(channel: Channel) -> None:
+    """The channel closes on execve: silence is success."""
+    try:
+        message, _ = channel.receive()
+    except Closed:
+        return
+    assert isinstance(message, Failure), message
+    raise StartFailed(message)
+
+
+def _vanished(step: str) -> Failure:
+    return Failure(step, 0, "container init exited before it was ready (killed, or out of memory)")
+
+
+def limit_process(pid: int, wanted: spec.Process) -> list[str]:
+    """Rlimits and the OOM score, set from outside: raising them is the host root's privilege."""
+    told = [process.set_rlimit(pid, r.type, r.soft, r.hard) for r in wanted.rlimits]
+    if wanted.oom_score_adj is not None:
+        told.append(process.set_oom_score_adj(pid, wanted.oom_score_adj))
+    return [warning for warning in told if warning]
+
+
+class Entered:
+    """A further process in a container, made up to execve."""
+
+    def __init__(self, pid: int, pidfd: int, channel: Channel, console: int | None) -> None:
+        self.pid, self.pidfd, self.channel, self.console = pid, pidfd, channel, console
+
+    def start(self, wanted: spec.Process) -> list[str]:
+        warnings = limit_process(self.pid, wanted)
+        try:
+            self.channel.send(Start())
+        except Closed:
+            raise StartFailed(_vanished("start")) from None
+        _await_execution(self.channel)
+        self.channel.close()
+        return warnings
+
+
+class Entry(NamedTuple):
+    """What a further process is to be."""
+
+    process: spec.Process
+    stdio: Sequence[int]
+    seccomp: bytes | None = None
+    user: str | None = None
+    groups: Sequence[str] = ()
+
+
+def enter(pidfd: int, owner: sources.Owner, group: cgroup.Cgroup | None, entry: Entry) -> Entered:
+    """Make a process in the namespaces and the cgroup of the process that pidfd refers to."""
+    ours, theirs = Channel.pair()
+    flags = _ALL_NAMESPACES | (syscall.CLONE_NEWUSER if owner.userns_fd is not None else 0)
+
+    def child() -> NoReturn:
+        process.close_all_but([theirs.fileno()])
+        init.enter(theirs)
+
+    pid, its_pidfd = clone_sibling(lambda: syscall.setns(pidfd, flags), 0, child, group=group)
+    theirs.close()
+    message = Enter(
+        process=entry.process,
+        become_root=owner.userns_fd is not None,
+        seccomp=entry.seccomp,
+        user=entry.user,
+        groups=list(entry.groups),
+    )
+    try:
+        ours.send(message, list(entry.stdio))
+        _, received = _expect(ours, Ready)
+    except Closed:
+        raise StartFailed(_vanished("exec")) from None
+    except StartFailed:
+        process.wait(its_pidfd)
+        os.close(its_pidfd)
+        raise
+    return Entered(pid, its_pidfd, ours, received[0] if received else None)
+
+
+def run_hooks(entries: Sequence[spec.Hook], kind: str, state: spec.State) -> None:
+    hooks.run(entries, kind, msgspec.json.encode(state))

@@ -1,0 +1,286 @@
+"""The container's first process, from clone to execve, read top to bottom.
+
+Nothing is logged or printed here: what fails is told to the parent as a sync.Failure.
+Why this order, where it matters, stands beside the lines.
+"""
+
+import os
+import stat
+from typing import NoReturn
+
+from pinnace.linux import cgroup, failpoint, mount, netlink, process, syscall, terminal
+from pinnace.linux.mount import Option
+from pinnace.oci import spec
+from pinnace.runtime import hooks, launch, reaper, rootfs, users
+from pinnace.runtime.launch import LaunchError
+from pinnace.runtime.sync import (
+    Channel,
+    Closed,
+    Enter,
+    Failure,
+    Prepare,
+    Prepared,
+    Ready,
+    Setup,
+    Start,
+)
+
+# An ever-existing folder to build on; in this mount namespace nobody else looks at it.
+_STAGE = "/proc"
+_STAGED_TREES = ("proc", "dev", "sys")
+
+
+def run(channel: Channel, hierarchies: list[cgroup.Hierarchy]) -> NoReturn:
+    """Be the container's pid 1; returns never."""
+    try:
+        Init(channel, hierarchies).run()
+    except Closed:
+        os._exit(1)  # whoever made us is gone or has thought better of it
+    except BaseException as error:  # noqa: BLE001 (an edge: whatever it is, the parent is told)
+        report(channel, error)
+    os._exit(1)
+
+
+def enter(channel: Channel) -> NoReturn:
+    """Be a further process of a container whose namespaces were joined; returns never."""
+    try:
+        _enter(channel)
+    except Closed:
+        os._exit(1)
+    except BaseException as error:  # noqa: BLE001 (an edge: whatever it is, the parent is told)
+        report(channel, error)
+    os._exit(1)
+
+
+def report(channel: Channel, error: BaseException) -> None:
+    """Tell the parent, in one sentence, which step failed."""
+    match error:
+        case LaunchError():
+            failure = Failure(error.step, error.errno, error.message)
+        case rootfs.StepFailed():
+            number = error.__cause__.errno if isinstance(error.__cause__, OSError) else 0
+            failure = Failure("mount", number or 0, str(error))
+        case OSError():
+            text = (error.strerror or str(error)).lower()
+            where = f" {error.filename}" if error.filename else ""
+            failure = Failure("init", error.errno or 0, f"{text}{where}")
+        case _:
+            failure = Failure("init", 0, f"{type(error).__name__}: {error}")
+    try:
+        channel.send(failure)
+    except (Closed, OSError):
+        pass
+
+
+class Init:
+    def __init__(self, channel: Channel, hierarchies: list[cgroup.Hierarchy]) -> None:
+        self.channel = channel
+        self.hierarchies = hierarchies
+        self.stage_fd = -1
+        self.procfs_fd = -1
+
+    def run(self) -> None:
+        self.prepare()
+        setup, fds = self.channel.receive()
+        assert isinstance(setup, Setup)
+        ready = self.set_up(setup, fds)
+        self._await_start()
+        if setup.reaper:
+            reaper.run(lambda: self.finish(setup, ready), self.channel.close)
+        self.finish(setup, ready)
+
+    def prepare(self) -> None:
+        """All that can be done before the container is known."""
+        message, fds = self.channel.receive()
+        assert isinstance(message, Prepare)
+        if message.become_root:
+            process.become(0, 0)
+        process.hide_from_tracers()
+        if message.new_cgroup_namespace:
+            # Only now: the parent has put us into the cgroup that is to be the root.
+            syscall.unshare(syscall.CLONE_NEWCGROUP)
+        os.setsid()
+        if message.new_network_namespace:
+            netlink.set_link_up(netlink.LOOPBACK)
+        if message.new_mount_namespace:
+            self._stage(message, fds)
+        self.channel.send(Prepared())
+
+    def _stage(self, message: Prepare, fds: list[int]) -> None:
+        # Private: nothing of ours reaches the host, and pivot_root wants no shared parent.
+        mount.set_propagation("/", mount.MS_PRIVATE | mount.MS_REC)
+        stage_fd = mount.filesystem("tmpfs", [Option("mode", "755"), Option("size", "64k")])
+        # Detached, and of our pid namespace: no mount of the container can shadow it (I3).
+        self.procfs_fd = mount.filesystem("proc")
+        mount.attach_at(stage_fd, _STAGE)
+        self.stage_fd = stage_fd
+        os.mkdir("root", dir_fd=stage_fd)
+        if message.staged:
+            tree = self._tree(stage_fd, message.mount_fds, fds)
+            template = message.template
+            rootfs.perform(rootfs.plan(template.mounts, cgroup_v1=bool(self.hierarchies)), tree)
+            rootfs.perform(
+                rootfs.restrictions(template.masked_paths, template.readonly_paths), tree
+            )
+
+    def _tree(self, root_fd: int, indexes: list[int], fds: list[int]) -> rootfs.Tree:
+        return rootfs.Tree(root_fd, dict(zip(indexes, fds, strict=True)), self.hierarchies)
+
+    def set_up(self, setup: Setup, fds: list[int]) -> launch.Launch:
+        """The container as the specification says; at the end only Start is missing."""
+        wanted_process = setup.spec.process or spec.Process()
+        stdio_count = 0 if wanted_process.terminal else 3
+        root_mount, stdio, mounts = fds[0], fds[1 : 1 + stdio_count], fds[1 + stdio_count :]
+
+        root_fd = self._mount_root(setup, root_mount, mounts)
+        failpoint.hit("init-mounted")
+        master = -1
+        if wanted_process.terminal:
+            master, slave = _console(root_fd, wanted_process)
+            stdio = [slave] * 3
+        self._close_root(setup, root_fd, wanted_process)
+        self._name(setup.spec)
+        # I4: keys of the host's session stay out of reach.
+        syscall.keyctl_join_session(b"_ses.pinnace")
+        _take_stdio(stdio, controlling=wanted_process.terminal)
+
+        wanted = launch.Wanted(wanted_process, setup.seccomp, setup.user, setup.groups)
+        who = launch.identity(wanted)
+        _own_console(master, who)
+        launch.set_priorities(wanted_process)
+        launch.drop(wanted, who)
+        ready = launch.prepare(wanted, who)
+        self.channel.send(Ready(), [master] if master >= 0 else [])
+        return ready
+
+    def _await_start(self) -> None:
+        message, _ = self.channel.receive()
+        assert isinstance(message, Start)
+
+    def finish(self, setup: Setup, ready: launch.Launch) -> NoReturn:
+        try:
+            if setup.spec.hooks:
+                hooks.run(setup.spec.hooks.start_container, "startContainer", setup.state)
+            failpoint.hit("init-execute")
+            launch.execute(ready)
+        except BaseException as error:  # noqa: BLE001 (as above)
+            report(self.channel, error)
+            os._exit(1)
+
+    def _mount_root(self, setup: Setup, root_mount: int, mounts: list[int]) -> int:
+        """Attach the root on the stage, move what is staged onto it, mount the rest."""
+        target_fd = os.open("root", os.O_PATH | os.O_CLOEXEC, dir_fd=self.stage_fd)
+        mount.attach(root_mount, target_fd)
+        root_fd = root_mount
+        first = setup.staged_mounts
+        if first:
+            for name in _STAGED_TREES:
+                self._move(name, root_fd)
+        tree = self._tree(root_fd, setup.mount_fds, mounts)
+        steps = rootfs.plan(setup.spec.mounts, cgroup_v1=bool(self.hierarchies), first=first)
+        rootfs.perform(steps, tree)
+        linux = setup.spec.linux or spec.Linux()
+        if setup.spec.hooks:
+            hooks.run(setup.spec.hooks.create_container, "createContainer", setup.state)
+        if not setup.staged_paths:
+            rootfs.perform(rootfs.restrictions(linux.masked_paths, linux.readonly_paths), tree)
+        return root_fd
+
+    def _move(self, name: str, root_fd: int) -> None:
+        source_fd = os.open(name, os.O_PATH | os.O_CLOEXEC, dir_fd=self.stage_fd)
+        target_fd = mount.make_in_root(root_fd, name, directory=True)
+        mount.attach(source_fd, target_fd)
+        os.close(source_fd)
+        os.close(target_fd)
+
+    def _close_root(self, setup: Setup, root_fd: int, wanted: spec.Process) -> None:
+        """Working directory, read-only, pivot: afterwards the host's tree is out of sight."""
+        cwd = wanted.cwd or "/"
+        if cwd != "/":
+            os.close(mount.make_in_root(root_fd, cwd, directory=True))
+        if setup.spec.root and setup.spec.root.readonly:
+            mount.set_attributes(root_fd, mount.MOUNT_ATTR_RDONLY)
+        mount.enter_root(root_fd)
+        propagation = setup.spec.linux.rootfs_propagation if setup.spec.linux else ""
+        for kind in rootfs.options([propagation] if propagation else []).propagation:
+            mount.set_propagation("/", kind)
+
+    def _name(self, wanted: spec.Spec) -> None:
+        if wanted.hostname:
+            syscall.sethostname(wanted.hostname.encode())
+        if wanted.domainname:
+            syscall.setdomainname(wanted.domainname.encode())
+        for key, value in (wanted.linux.sysctl if wanted.linux else {}).items():
+            self._set_sysctl(key, value)
+
+    def _set_sysctl(self, key: str, value: str) -> None:
+        path = "sys/" + (key if "/" in key else key.replace(".", "/"))
+        safe = syscall.RESOLVE_BENEATH | syscall.RESOLVE_NO_SYMLINKS | syscall.RESOLVE_NO_XDEV
+        try:
+            fd = syscall.openat2(self.procfs_fd, path, os.O_WRONLY, 0, safe)
+            os.write(fd, value.encode())
+            os.close(fd)
+        except OSError as error:
+            reason = (error.strerror or "").lower()
+            message = f"open /proc/{path}: {reason}"
+            raise LaunchError("sysctl", error.errno or 0, message) from None
+
+
+def _console(root_fd: int, wanted: spec.Process) -> tuple[int, int]:
+    """(master, slave) of the container's own devpts, the slave bound to /dev/console too."""
+    ptmx_fd = mount.open_in_root(root_fd, "/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
+    master, slave = terminal.open_pair(ptmx_fd)
+    if wanted.console_size is not None:
+        terminal.set_size(master, wanted.console_size.height, wanted.console_size.width)
+    target_fd = mount.make_in_root(root_fd, "/dev/console", directory=False)
+    if stat.S_ISREG(os.fstat(target_fd).st_mode):
+        mount_fd = mount.clone("", dirfd=slave)
+        mount.attach(mount_fd, target_fd)
+        os.close(mount_fd)
+    os.close(target_fd)
+    return master, slave
+
+
+def _own_console(master: int, who: users.Identity) -> None:
+    if master >= 0 and who.uid:
+        os.fchown(0, who.uid, -1)
+
+
+def _take_stdio(stdio: list[int], *, controlling: bool) -> None:
+    for target, fd in enumerate(stdio):
+        os.dup2(fd, target)
+    for fd in set(stdio):
+        if fd > 2:
+            os.close(fd)
+    if controlling:
+        terminal.take_control(0)
+
+
+def _enter(channel: Channel) -> None:
+    message, fds = channel.receive()
+    assert isinstance(message, Enter)
+    wanted = launch.Wanted(message.process, message.seccomp, message.user, message.groups)
+    if message.become_root:
+        process.become(0, 0)
+    process.hide_from_tracers()
+    os.setsid()
+    master, stdio = -1, fds
+    if message.process.terminal:
+        root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        ptmx_fd = mount.open_in_root(root_fd, "/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
+        master, slave = terminal.open_pair(ptmx_fd)
+        size = message.process.console_size
+        if size is not None:
+            terminal.set_size(master, size.height, size.width)
+        stdio = [slave] * 3
+    syscall.keyctl_join_session(b"_ses.pinnace")
+    _take_stdio(stdio, controlling=message.process.terminal)
+    who = launch.identity(wanted)
+    _own_console(master, who)
+    launch.set_priorities(message.process)
+    launch.drop(wanted, who)
+    ready = launch.prepare(wanted, who)
+    channel.send(Ready(), [master] if master >= 0 else [])
+    if not isinstance(channel.receive()[0], Start):
+        raise Closed
+    launch.execute(ready)
