@@ -5,14 +5,14 @@ the CPU (the kernel steps around every inode that was freed recently). So deleti
 a quiet moment, and goes on in small steps.
 """
 
-import contextlib
-import itertools
 import logging
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+
+from pinnace.store import trees
 
 QUIET = 2.0  # seconds without `busy()` before work begins
 PATIENCE = 60.0  # but never wait longer than this
@@ -34,7 +34,6 @@ class Janitor:
         self._thread: threading.Thread | None = None
         self._used = time.monotonic()
         self._start = threading.Lock()
-        self._counter = itertools.count(time.time_ns())
 
     def busy(self) -> None:
         """Someone is being served: put work off."""
@@ -73,11 +72,24 @@ class Janitor:
             if not self._stop.is_set():
                 self._chore()
             while self._names and not self._stop.is_set():
-                for _ in self._delete(self._names.popleft()):
-                    self._stop.wait(PAUSE)
-                    self._wait_for_quiet()
-                    if self._stop.is_set():
-                        return
+                self._delete_slowly(self._names.popleft())
+
+    def _delete_slowly(self, name: str) -> None:
+        for count, _ in enumerate(self._delete(name), 1):
+            if count % STEP == 0:
+                self._stop.wait(PAUSE)
+                self._wait_for_quiet()
+                if self._stop.is_set():
+                    return
+
+    def _delete(self, name: str) -> Iterator[None]:
+        root_fd = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield from trees.delete(root_fd, name)
+        except OSError as error:
+            log.warning("cannot delete %s/%s: %s", self._root, name, error)
+        finally:
+            os.close(root_fd)
 
     def _wait_for_quiet(self) -> None:
         limit = time.monotonic() + PATIENCE
@@ -87,48 +99,3 @@ class Janitor:
             if now >= quiet:
                 return
             self._stop.wait(quiet - now)
-
-    def _delete(self, name: str) -> Iterator[None]:
-        """Delete root/name, yielding after every STEP entries.
-
-        Folders inside are first moved up to the root: no recursion, no path that is too long,
-        two open fds, whatever depth a container has made.
-        """
-        root_fd = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        names, done = [name], 0
-        try:
-            while names:
-                name = names.pop()
-                try:
-                    for inner in self._empty(root_fd, name):
-                        if inner:
-                            names.append(inner)
-                        done += 1
-                        if done % STEP == 0:
-                            yield
-                    os.rmdir(name, dir_fd=root_fd)
-                except FileNotFoundError:
-                    continue
-                except OSError as error:
-                    log.warning("cannot delete %s/%s: %s", self._root, name, error)
-        finally:
-            os.close(root_fd)
-
-    def _empty(self, root_fd: int, name: str) -> Iterator[str]:
-        """Delete the entries of a folder; yields the new name of each folder moved out of it."""
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(name, flags, dir_fd=root_fd)
-        try:
-            with os.scandir(fd) as listing:
-                entries = [(e.name, e.is_dir(follow_symlinks=False)) for e in listing]
-            for entry, folder in entries:
-                if folder:
-                    moved = f"trash-{next(self._counter)}"
-                    os.rename(entry, moved, src_dir_fd=fd, dst_dir_fd=root_fd)
-                    yield moved
-                else:
-                    with contextlib.suppress(FileNotFoundError):
-                        os.unlink(entry, dir_fd=fd)
-                    yield ""
-        finally:
-            os.close(fd)

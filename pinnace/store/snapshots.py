@@ -28,8 +28,9 @@ from pinnace import errors
 from pinnace.linux import failpoint, syscall
 from pinnace.runtime import layers
 from pinnace.runtime.layers import Layers, Masks
-from pinnace.store import initlayer, janitor, merged
+from pinnace.store import initlayer, janitor, merged, trees
 from pinnace.store.database import Database, Taken, Transaction, Value
+from pinnace.store.trees import Usage
 
 
 class Kind(StrEnum):
@@ -49,13 +50,6 @@ class Info(NamedTuple):
     size: int
     inodes: int
     created: int
-
-
-class Usage(NamedTuple):
-    """Bytes in files, each hard-linked file once, folders not counted, as Docker counts."""
-
-    size: int
-    inodes: int
 
 
 class Snapshotter(Protocol):
@@ -203,7 +197,7 @@ class Overlay:
         if info.kind is Kind.COMMITTED:
             return Usage(info.size, info.inodes)
         if info.kind is Kind.ACTIVE:
-            return measure(f"{self.root}/{info.id}/fs")
+            return trees.measure(f"{self.root}/{info.id}/fs")
         return Usage(0, 0)
 
     def remove(self, key: str) -> None:
@@ -354,32 +348,3 @@ def _make_init(folder: str, below: _Chain) -> None:
             layers.make(initlayer.plan(image), fd)
     finally:
         os.close(fd)
-
-
-def measure(path: str) -> Usage:
-    """Count the files of a folder, which may change meanwhile."""
-    size = inodes = 0
-    seen: set[int] = set()
-    names = [path]
-    while names:
-        inodes += 1
-        try:
-            listing = os.scandir(names.pop())
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        with listing:
-            for entry in listing:
-                if entry.is_dir(follow_symlinks=False):
-                    names.append(entry.path)
-                    continue
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                if status.st_nlink > 1:
-                    if status.st_ino in seen:
-                        continue
-                    seen.add(status.st_ino)
-                size += status.st_size
-                inodes += 1
-    return Usage(size, inodes)

@@ -9,10 +9,10 @@ from pinnace.store import initlayer, merged
 pytestmark = pytest.mark.root
 
 
-def made(tmp_path: Path, *layers: Path) -> Path:
+def made(tmp_path: Path, *folders: Path) -> Path:
     target = tmp_path / "init"
     target.mkdir()
-    with merged.Directory.open([str(layer) for layer in layers]) as image:
+    with merged.Directory.open([str(folder) for folder in folders]) as image:
         entries = initlayer.plan(image)
     fd = os.open(target, os.O_RDONLY)
     layers.make(entries, fd)

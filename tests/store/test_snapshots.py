@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from pinnace import errors
+from pinnace.runtime.layers import Entry, Layers, Masks
 from pinnace.store import snapshots
 from pinnace.store.database import Database, Taken
+from pinnace.store.trees import Usage
 
 pytestmark = pytest.mark.root
 
@@ -196,7 +198,7 @@ def test_usage_counts_hard_links_once_and_no_folders(store: Store) -> None:
     active = store.overlay.usage("unpack")
     store.overlay.commit("unpack", "one")
 
-    assert active == store.overlay.usage("one") == snapshots.Usage(size=5, inodes=3)
+    assert active == store.overlay.usage("one") == Usage(size=5, inodes=3)
     assert os.listdir(os.path.dirname(layers.upper)) == ["fs"]
 
 
@@ -212,12 +214,12 @@ def test_a_view_has_no_upper(store: Store) -> None:
 
     layers = store.overlay.view("look", "one")
 
-    assert layers == store.overlay.mounts("look") == snapshots.Layers([one], "", "")
+    assert layers == store.overlay.mounts("look") == Layers([one], "", "")
     store.overlay.remove("look")
 
 
 def test_the_host_is_the_last_lower_and_carries_masks(store: Store, tmp_path: Path) -> None:
-    masks = snapshots.Masks([layers.Entry("", "directory")])
+    masks = Masks([Entry("", "directory")])
     store.overlay.add_host("host", str(tmp_path), lambda: masks)
     top = store.layer("top", "host")
 
