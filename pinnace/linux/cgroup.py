@@ -159,7 +159,10 @@ def _is_controller(name: str) -> bool:
 
 
 def hierarchies(mounts: Iterable[mount.MountInfo]) -> list[Hierarchy]:
-    """Each mounted hierarchy once: its first mount, but one of the whole tree before others."""
+    """Each mounted hierarchy once: its first mount, but one of the whole tree before others.
+
+    What the unified one offers is not said by its mount, and left out.
+    """
     chosen: dict[str, mount.MountInfo] = {}
     for each in mounts:
         if each.fstype not in ("cgroup", "cgroup2"):
@@ -168,7 +171,9 @@ def hierarchies(mounts: Iterable[mount.MountInfo]) -> list[Hierarchy]:
         if known is None or (known.root != "/" and each.root == "/"):
             chosen[each.device] = each
     return [
-        Hierarchy(each.target, _controllers(each.super_options), each.fstype == "cgroup2")
+        Hierarchy(each.target, (), True)
+        if each.fstype == "cgroup2"
+        else Hierarchy(each.target, _controllers(each.super_options), False)
         for each in chosen.values()
     ]
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 # What "max" and v1's largest numbers stand for, as Docker's API has them.
 UNLIMITED = (1 << 64) - 1
 
-
 # What the kernel says instead of ENOENT when the file is there and what it stands for is not: a
 # disk whose scheduler has no weights, a limit that is only a memory of older kernels (ENOTSUPP).
 _NOT_OFFERED = (errno.EOPNOTSUPP, 524)
@@ -96,7 +95,7 @@ def perform(
             warnings += _attempt(pen, step, folder_of(step.controller))
     finally:
         pen.close()
-    return warnings
+    return list(dict.fromkeys(warnings))  # one limit may be several files
 
 
 def _attempt(pen: _Pen, step: Write, folder: str | None) -> list[str]:
@@ -114,11 +113,12 @@ def _attempt(pen: _Pen, step: Write, folder: str | None) -> list[str]:
 
 def _forgive(pen: _Pen, step: Write, folder: str, error: OSError) -> list[str]:
     """The warnings for a write that failed, or the error raised again."""
-    if error.errno == errno.ENOENT and step.otherwise is not None:
+    missing = error.errno == errno.ENOENT or error.errno in _NOT_OFFERED
+    if missing and step.otherwise is not None:
         return _attempt(pen, step.otherwise, folder)
     if step.absent is None or (error.errno == errno.ENOENT and not os.path.isdir(folder)):
         raise error
-    if error.errno == errno.ENOENT or error.errno in _NOT_OFFERED:
+    if missing:
         return [step.absent] if step.absent else []
     if error.errno in _WITHHELD:
         return [f"{error.strerror}: {error.filename}. {step.value!r} discarded."]
