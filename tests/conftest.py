@@ -17,7 +17,7 @@ from tests.harness import kernel
 from tests.harness.daemon import Daemon
 from tests.harness.deadline import Expired, until
 from tests.harness.docker import Docker
-from tests.harness.engine import Engine
+from tests.harness.engine import Engine, Shared
 
 LOOKS = 8
 
@@ -74,6 +74,13 @@ def docker(engine: Engine) -> Docker:
     if shutil.which("docker") is None:
         pytest.skip("the docker command line is not installed")
     return engine.docker
+
+
+@pytest.fixture
+def shared() -> Iterator[Shared]:
+    """A folder for bind mounts."""
+    with engines.shared_folder() as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ def test_run_exits_with_the_code_of_the_command(docker: Docker, image: str, code
 
 
 def test_every_exit_code_arrives(engine: Engine) -> None:
-    script = "for i in $(seq 0 255); do sh -c \"exit $i\"; [ $? = $i ] || exit 1; done"
+    script = 'for i in $(seq 0 255); do sh -c "exit $i"; [ $? = $i ] || exit 1; done'
     assert engine.finish("sh", "-c", script) == (0, "")
 
     codes = [engine.finish("sh", "-c", f"exit {code}")[0] for code in range(3, 256, 28)]

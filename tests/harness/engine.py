@@ -3,9 +3,10 @@
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.wire import Client, Response, query
 from tests.harness import rootfs
@@ -14,6 +15,33 @@ from tests.harness.docker import Docker
 
 # Set: the black-box tests run against this engine (real Docker, to be the judge of the tests).
 FOREIGN = os.environ.get("PINNACE_TEST_HOST", "")
+
+# The newest version that the recorded answers of real Docker (28.5) were given for.
+VERSION = "/v1.51"
+
+# Where bind mounts come from, by the test's name and by the engine's own: HERE:THERE.
+FOLDERS = os.environ.get("PINNACE_TEST_FOLDER", "/tmp:/tmp")
+
+
+class Shared(NamedTuple):
+    """One folder: as the test names it, and as the engine does."""
+
+    here: Path
+    there: str
+
+
+@contextlib.contextmanager
+def shared_folder() -> Iterator[Shared]:
+    here, _, there = FOLDERS.partition(":")
+    name = f"pinnace-test-{secrets.token_hex(6)}"
+    folder = Path(here) / name
+    folder.mkdir(parents=True)
+    folder.chmod(0o755)
+    try:
+        yield Shared(folder, f"{there}/{name}")
+    finally:
+        shutil.rmtree(folder)
+
 
 IDLE = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"]
 
@@ -29,7 +57,7 @@ class Engine:
         self.image = "pinnace-test/busybox:latest"
 
     def client(self, timeout: float = 60) -> Client:
-        return Client(self.host, timeout=timeout)
+        return Client(self.host, timeout=timeout, version=VERSION)
 
     def request(self, method: str, path: str, body: object = None) -> Response:
         with self.client() as client:
