@@ -1,0 +1,123 @@
+"""--network and the options that go with it → the API's EndpointsConfig."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pinnace.cli.arguments import Values
+    from pinnace.cli.specifications import Network
+
+    Document = dict[str, Any]
+
+from pinnace.cli import specifications
+
+_BUILTIN = ("", "default", "bridge", "host", "none")
+
+
+def mode(arguments: Values) -> str:
+    """HostConfig.NetworkMode: the first network, or the daemon's default."""
+    networks = arguments["network"]
+    return networks[0].target if networks else "default"
+
+
+def config(arguments: Values) -> dict[str, Document]:
+    """An endpoint for each network; ValueError for options that contradict each other."""
+    networks: list[Network] = arguments["network"]
+    if not networks:
+        return {"default": _endpoint(_with_options(specifications.Network("default"), arguments))}
+    endpoints: dict[str, Document] = {}
+    for index, network in enumerate(networks):
+        if index == 0:
+            # The first network is the one that options without a network's name are about.
+            network = _with_options(network, arguments)
+        endpoint = _endpoint(network)
+        if network.target in endpoints:
+            raise ValueError(f'network "{network.target}" is specified multiple times')
+        if len(networks) == 1 and not any(endpoint.values()):
+            continue  # nothing special: the daemon makes it itself
+        endpoints[network.target] = endpoint
+    if len({user_defined(network.target) for network in networks}) == 2:
+        raise ValueError(
+            "conflicting options: cannot attach both user-defined and non-user-defined "
+            "network-modes"
+        )
+    return endpoints
+
+
+def user_defined(name: str) -> bool:
+    return name not in _BUILTIN and not name.startswith("container:")
+
+
+def _with_options(network: Network, arguments: Values) -> Network:
+    aliases = arguments.texts("network-alias")
+    links = arguments.texts("link")
+    ip, ip6 = arguments.text("ip"), arguments.text("ip6")
+    mac = arguments.text("mac-address")
+    link_local = arguments.texts("link-local-ip")
+    for here, there, words in (
+        (network.aliases, aliases, "--network-alias and per-network alias"),
+        (network.links, links, "--link and per-network links"),
+        (network.ip, ip, "--ip and per-network IPv4 address"),
+        (network.ip6, ip6, "--ip6 and per-network IPv6 address"),
+        (network.mac, mac, "--mac-address and per-network MAC address"),
+        (
+            network.link_local,
+            link_local,
+            "--link-local-ip and per-network link-local IP addresses",
+        ),
+    ):
+        if here and there:
+            raise ValueError(f"conflicting options: cannot specify both {words}")
+    network.aliases = aliases or network.aliases
+    if links and user_defined(network.target):
+        # Elsewhere --link is the old kind, which HostConfig.Links asks for.
+        network.links = links
+    network.ip = ip or network.ip
+    network.ip6 = ip6 or network.ip6
+    network.mac = mac or network.mac
+    network.link_local = link_local or network.link_local
+    return network
+
+
+def _endpoint(network: Network) -> Document:
+    if not network.target.strip():
+        raise ValueError("no name set for network")
+    if not user_defined(network.target):
+        if network.aliases:
+            raise ValueError("network-scoped aliases are only supported for user-defined networks")
+        if network.links:
+            raise ValueError("links are only supported for user-defined networks")
+    if network.mac:
+        specifications.mac_address(network.mac)
+    return endpoint(network)
+
+
+def endpoint(network: Network) -> Document:
+    """The API's EndpointSettings."""
+    ipam: Document | None = None
+    if network.ip or network.ip6 or network.link_local:
+        ipam = {
+            "IPv4Address": network.ip,
+            "IPv6Address": network.ip6,
+            "LinkLocalIPs": network.link_local,
+        }
+        ipam = {key: value for key, value in ipam.items() if value}
+    return {
+        "IPAMConfig": ipam,
+        "Links": network.links or None,
+        "Aliases": network.aliases or None,
+        "MacAddress": network.mac,
+        "DriverOpts": network.driver_options or None,
+        "GwPriority": network.priority,
+        "NetworkID": "",
+        "EndpointID": "",
+        "Gateway": "",
+        "IPAddress": "",
+        "IPPrefixLen": 0,
+        "IPv6Gateway": "",
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "DNSNames": None,
+    }
