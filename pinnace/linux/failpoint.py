@@ -24,7 +24,9 @@ def parse(text: str) -> Armed | None:
     return armed or None
 
 
-_armed = parse(os.environ.get("PINNACE_FAILPOINT", ""))
+VARIABLE = "PINNACE_FAILPOINT"
+
+_armed = parse(os.environ.get(VARIABLE, ""))
 
 
 def hit(name: str) -> None:

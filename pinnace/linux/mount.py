@@ -231,3 +231,8 @@ def _unescape(text: str) -> str:
     for octal, plain in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         text = text.replace(octal, plain)
     return text
+
+
+def detach(path: Path) -> None:
+    """Unmount what is at path, now or when nobody uses it any more."""
+    syscall.umount2(path, MNT_DETACH)

@@ -4,6 +4,7 @@ Rule: `clone` may be called only where there is one thread; the callers are the 
 supervisor, init, and the runtime's command line, never the daemon.
 """
 
+import fcntl
 import os
 import resource
 import select
@@ -243,3 +244,19 @@ def close_all_but(keep: Sequence[int]) -> None:
         if start < fd:
             syscall.close_range(start, fd - 1)
         start = max(start, fd + 1)
+
+
+def spawn(argv: Sequence[str], inherited: Sequence[int], env: dict[str, str]) -> int:
+    """Execute a program in a session of its own, with `inherited` as its fds from 3 on; its pid.
+
+    posix_spawn(3) is safe where there are threads.
+    """
+    # First out of the way of the targets, then into place: a target may be one of them.
+    above = [os.dup(fd) for fd in inherited]
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3 + len(inherited)) for fd in above]
+    try:
+        actions = [(os.POSIX_SPAWN_DUP2, fd, 3 + i) for i, fd in enumerate(high)]
+        return os.posix_spawn(argv[0], list(argv), env, file_actions=actions, setsid=True)
+    finally:
+        for fd in (*above, *high):
+            os.close(fd)

@@ -9,10 +9,10 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 from pinnace.linux import terminal
-from pinnace.supervisor import detach
+from pinnace.supervisor import detach, frames
+from pinnace.supervisor.logs import LogDriver
 from pinnace.supervisor.loop import ERR, HUP, IN, OUT, Loop
 from pinnace.supervisor.protocol import Client
 
@@ -20,12 +20,6 @@ _CHUNK = 256 << 10
 _HIGH, _LOW = 1 << 20, 256 << 10  # bytes held for a slow client before, and after, we wait
 _F_SETPIPE_SZ, _PIPE_SIZE = 1031, 1 << 20
 _FULL_PIPE = 64 << 10
-_STREAM_NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
-
-
-class LogDriver(Protocol):
-    def write(self, stream: str, data: bytes, now_ns: int) -> None: ...
-    def close(self) -> None: ...
 
 
 class Attached:
@@ -51,8 +45,7 @@ class Attached:
 
     def send(self, stream: str, data: bytes) -> None:
         if self.wanted.multiplexed:
-            number = _STREAM_NUMBERS[stream]
-            data = bytes((number, 0, 0, 0)) + len(data).to_bytes(4, "big") + data
+            data = frames.mux(stream, data)
         if self.pending:
             self.pending += data
         else:
@@ -242,7 +235,9 @@ class Streams:
 
     def _close_output(self, fd: int) -> None:
         self.loop.forget(fd)
-        del self.outputs[fd]
+        stream = self.outputs.pop(fd)
+        if self.log is not None:
+            self.log.flush_partial(stream)
         if fd == self.input_fd:
             self.input_fd = -1
         os.close(fd)

@@ -383,7 +383,10 @@ class Supervisor:
             self.loop.forget(self.listener.fileno())
             self.listener.close()
             self.listener = None
-            os.unlink(_SOCKET, dir_fd=self.folder_fd)
+            try:
+                os.unlink(_SOCKET, dir_fd=self.folder_fd)
+            except FileNotFoundError:
+                pass  # the container was removed as soon as it had ended
 
     def _clear(self) -> None:
         """Leave nothing: the first process if it still waits, the cgroup, the namespaces."""

@@ -20,7 +20,9 @@ _CHANNEL_FD = 3
 
 def command() -> list[str]:
     """What to execute: an interpreter that reads no site files and no environment."""
-    paths = [path for path in sys.path if path]
+    # An editable installation is found by an import hook, which the zygote does not have.
+    ours = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    paths = [ours, *(path for path in sys.path if path and path != ours)]
     code = (
         f"import sys; sys.path[:] = {paths!r}\nfrom pinnace.supervisor import zygote; zygote.main()"
     )

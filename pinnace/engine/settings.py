@@ -1,0 +1,36 @@
+"""How an engine is set up: where its state lives, and the defaults of its containers."""
+
+import msgspec
+
+from pinnace import errors
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """data_root survives a reboot, runtime_root must not; sizes are bytes.
+
+    `runtimes` are other OCI runtimes by name, each a command; ours is "pinnace".
+    """
+
+    data_root: str = "/var/lib/pinnace"
+    runtime_root: str = "/run/pinnace"
+    cgroup_parent: str = "/docker"
+    pool_depth: int = 3
+    shm_size: int = 64 << 20
+    log_driver: str = "json-file"
+    log_options: dict[str, str] = {}
+    init: bool = False
+    labels: list[str] = []
+    debug: bool = False
+    runtimes: dict[str, list[str]] = {}
+    default_runtime: str = "pinnace"
+    stop_timeout: int = 10
+
+    def runtime_command(self, name: str) -> list[str]:
+        """The command of another runtime, or nothing for ours."""
+        name = name or self.default_runtime
+        if name in ("pinnace", "io.containerd.runc.v2"):
+            return []
+        try:
+            return self.runtimes[name]
+        except KeyError:
+            raise errors.Invalid(f"unknown or invalid runtime name: {name}") from None
