@@ -1,0 +1,1 @@
+"""Documents come in and go out as Docker's do."""
