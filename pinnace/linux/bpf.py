@@ -47,16 +47,17 @@ def instruction(
 
 def install_device_filter(folder_fd: int, program: bytes) -> None:
     """Make program the only device filter of the cgroup itself; at no time is there none."""
-    old = _attached(folder_fd)
-    fd = _load(program)
+    fds = [_load(program)]
     try:
-        if len(old) == 1 and _replace(folder_fd, fd, old[0]):
+        old = _attached(folder_fd)
+        fds += old
+        if len(old) == 1 and _replace(folder_fd, fds[0], old[0]):
             return
-        _attach(folder_fd, fd, _ALLOW_MULTI, 0)
+        _attach(folder_fd, fds[0], _ALLOW_MULTI, 0)
         for each in old:
             syscall.bpf(_PROG_DETACH, struct.pack("=IIII", folder_fd, each, _CGROUP_DEVICE, 0))
     finally:
-        for each in (fd, *old):
+        for each in fds:
             os.close(each)
 
 
@@ -83,23 +84,32 @@ def _attached(folder_fd: int) -> list[int]:
     syscall.bpf(_PROG_QUERY, attr)
     found = []
     for (number,) in struct.iter_unpack("=I", ids.data):
-        if number:
+        if number == 0:
+            break
+        try:
             found.append(syscall.bpf(_PROG_GET_FD_BY_ID, struct.pack("=III", number, 0, 0)))
+        except FileNotFoundError:
+            pass  # gone in between
     return found
 
 
 def _load(program: bytes) -> int:
     try:
         return _load_once(program)
-    except PermissionError:
-        # Before Linux 5.11 programs count against RLIMIT_MEMLOCK. The limit is put back: what
-        # is forked from here must not inherit it.
-        limits = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    except PermissionError as error:
+        # Before Linux 5.11 programs count against RLIMIT_MEMLOCK; EACCES is the verifier's.
+        if error.errno != errno.EPERM:
+            raise
+    # The limit is put back: what is forked from here must not inherit it.
+    limits = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    try:
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY,) * 2)
-        try:
-            return _load_once(program)
-        finally:
-            resource.setrlimit(resource.RLIMIT_MEMLOCK, limits)
+    except ValueError:
+        raise OSError(errno.EPERM, "bpf: may not load a program nor raise RLIMIT_MEMLOCK") from None
+    try:
+        return _load_once(program)
+    finally:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, limits)
 
 
 def _load_once(program: bytes) -> int:

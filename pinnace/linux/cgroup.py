@@ -37,6 +37,7 @@ __all__ = [
     "detect",
     "host_cpu",
     "normal",
+    "system",
     "warm",
 ]
 
@@ -130,28 +131,28 @@ class Hierarchy(NamedTuple):
 
 
 class System(NamedTuple):
-    """How this machine has mounted its cgroups."""
+    """How this machine has mounted its cgroups.
+
+    `version` is 1 as soon as one controller is with a v1 hierarchy, as Docker and systemd see it.
+    `controllers` is where v1's are mounted, named hierarchies among them as "name=systemd".
+    """
 
     hierarchies: tuple[Hierarchy, ...]
+    version: int
+    controllers: dict[str, str]
+    unified: Hierarchy | None
 
-    @property
-    def version(self) -> int:
-        """1 as soon as one controller is with a v1 hierarchy, as Docker and systemd see it."""
-        return 1 if any(map(_is_controller, self.controllers)) else 2
 
-    @property
-    def controllers(self) -> dict[str, str]:
-        """{v1 controller: mount point}, named hierarchies as "name=systemd"."""
-        return {
-            name: hierarchy.target
-            for hierarchy in self.hierarchies
-            if not hierarchy.unified
-            for name in hierarchy.controllers
-        }
-
-    @property
-    def unified(self) -> Hierarchy | None:
-        return next((each for each in self.hierarchies if each.unified), None)
+def system(hierarchies: Sequence[Hierarchy]) -> System:
+    controllers = {
+        name: hierarchy.target
+        for hierarchy in hierarchies
+        if not hierarchy.unified
+        for name in hierarchy.controllers
+    }
+    version = 1 if any(map(_is_controller, controllers)) else 2
+    unified = next((each for each in hierarchies if each.unified), None)
+    return System(tuple(hierarchies), version, controllers, unified)
 
 
 def _is_controller(name: str) -> bool:
@@ -199,7 +200,7 @@ def detect() -> System:
                 found.append(each)
         if not found:
             raise OSError(errno.ENOENT, "no cgroup hierarchy is mounted")
-        _system = System(tuple(found))
+        _system = system(found)
     return _system
 
 
@@ -208,11 +209,11 @@ def at(path: str) -> Cgroup:
     return on(detect(), normal(path))
 
 
-def on(system: System, path: str) -> Cgroup:
-    unified = system.unified
-    if system.version == 2 and unified is not None:
+def on(machine: System, path: str) -> Cgroup:
+    unified = machine.unified
+    if machine.version == 2 and unified is not None:
         return V2(unified.target, path, unified.controllers)
-    return V1(system.controllers, path, None if unified is None else unified.target)
+    return V1(machine.controllers, path, None if unified is None else unified.target)
 
 
 def normal(path: str) -> str:
@@ -234,9 +235,9 @@ def warm() -> None:
     whatever process and hierarchy it is. Called from a thread when a start is to be expected,
     this spends that wait early: it moves the caller to where it is.
     """
-    system = detect()
-    if system.version == 1:
-        _stay(system.controllers, cgroup_files.read("/proc/self/cgroup").decode())
+    machine = detect()
+    if machine.version == 1:
+        _stay(machine.controllers, cgroup_files.read("/proc/self/cgroup").decode())
 
 
 def _stay(mounts: Mapping[str, str], memberships: str) -> None:

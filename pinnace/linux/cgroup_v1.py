@@ -143,9 +143,8 @@ class V1:
     def io(self) -> Io | None:
         if "blkio" not in self._folders:
             return None
-        cfq = Io(*(self._entries(f"blkio.{word}_recursive") for word in _CFQ))
-        if cfq.serviced:
-            return cfq
+        if self._entries("blkio.io_serviced_recursive"):
+            return Io(*(self._entries(f"blkio.{word}_recursive") for word in _CFQ))
         # The block layer counts here whatever the scheduler of the disk.
         return Io(
             self._entries("blkio.throttle.io_service_bytes_recursive"),

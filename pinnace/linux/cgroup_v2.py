@@ -19,6 +19,7 @@ from pinnace.linux.cgroup_stats import Cpu, Io, Memory, Pids
 WANTED = ("cpu", "cpuset", "io", "memory", "pids", "hugetlb", "rdma", "misc")
 
 _IN_MODIFY = 0x2
+_FIRST_PAUSE, _LAST_PAUSE = 0.00005, 0.01
 
 
 class V2:
@@ -201,8 +202,12 @@ class V2:
             return {}
 
     def _wait(self, word: str, value: int, timeout: float) -> bool:
-        """Until cgroup.events says `word value`; the kernel wakes us at every change of it."""
-        end = time.monotonic() + timeout
+        """Until cgroup.events says `word value`, or the cgroup is gone; False when it is late.
+
+        The kernel wakes us at changes of the file, but two within 10 ms only once and late
+        (CGROUP_FILE_NOTIFY_MIN_INTV): so the first looks don't wait for that.
+        """
+        end, pause = time.monotonic() + timeout, _FIRST_PAUSE
         try:
             fd = os.open(f"{self.folder}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -214,7 +219,11 @@ class V2:
                 left = end - time.monotonic()
                 if left <= 0:
                     return False
-                poll.poll(left * 1000)
+                if pause < _LAST_PAUSE:
+                    time.sleep(pause)
+                    pause *= 2
+                else:
+                    poll.poll(left * 1000)
             return True
         except OSError as error:
             if error.errno != errno.ENODEV:

@@ -29,6 +29,10 @@ def hierarchies(text: str) -> list[Hierarchy]:
     return cgroup.hierarchies(mount._parse(line) for line in text.splitlines())
 
 
+def machine(text: str) -> System:
+    return cgroup.system(hierarchies(text))
+
+
 def test_controllers_mounted_each_by_itself() -> None:
     assert hierarchies(SEPARATE) == [
         Hierarchy("/sys/fs/cgroup/cpu", ("cpu",), False),
@@ -47,7 +51,7 @@ def test_names_and_mount_options_of_hierarchies() -> None:
 
 
 def test_controllers_mounted_together_are_one_hierarchy() -> None:
-    system = System(tuple(hierarchies(TOGETHER)))
+    system = machine(TOGETHER)
 
     assert [each.name for each in system.hierarchies] == [
         "cpu,cpuacct",
@@ -73,7 +77,7 @@ def test_of_several_mounts_the_first_of_the_whole_tree_counts() -> None:
     ids=["hybrid", "legacy", "unified", "unified and name=systemd"],
 )
 def test_the_version_is_one_as_soon_as_a_controller_is_with_it(text: str, version: int) -> None:
-    system = System(tuple(hierarchies(text)))
+    system = machine(text)
 
     assert system.version == version
     assert isinstance(cgroup.on(system, "/x"), V1 if version == 1 else V2)

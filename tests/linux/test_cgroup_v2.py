@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -182,3 +183,21 @@ def test_those_who_come_later_go_where_the_containers_init_has_gone(
     os.close(fd)
     group.kill()
     assert [first.wait(), second.wait()] == [-9, -9]
+
+
+@pytest.mark.root
+def test_without_cgroup_kill_frozen_processes_are_killed_one_by_one() -> None:
+    unified = cgroup.detect().unified if os.geteuid() == 0 else None
+    if unified is None:
+        pytest.skip("no unified hierarchy")
+    group = V2(unified.target, TOP)
+    group.create()
+    children = [subprocess.Popen(["cat"], stdin=subprocess.PIPE) for _ in range(3)]
+    for child in children:
+        group.add(child.pid)
+
+    group._kill_frozen(time.monotonic() + 10)
+
+    assert group.processes() == []
+    assert [child.wait() for child in children] == [-9, -9, -9]
+    group.remove()
