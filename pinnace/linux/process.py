@@ -260,3 +260,10 @@ def spawn(argv: Sequence[str], inherited: Sequence[int], env: dict[str, str]) ->
     finally:
         for fd in (*above, *high):
             os.close(fd)
+
+
+def await_exit(pidfd: int, seconds: float) -> bool:
+    """Wait for the end of any process, a child or not; False if it still lives then."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))

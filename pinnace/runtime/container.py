@@ -77,6 +77,7 @@ class Setting(NamedTuple):
     groups: Sequence[str] = ()
     reaper: bool = False
     state: bytes = b""
+    listener_fd: int | None = None
 
 
 class Made:
@@ -91,7 +92,7 @@ class Made:
         self.pidfd = pidfd
         self.channel = channel
         self.cgroup = group
-        self.owner = _owner(pid)
+        self.owner = owner_of(pid)
 
     def set_up(self, setting: Setting) -> tuple[int | None, list[str]]:
         """(console master if it has a terminal, warnings); raises StartFailed, OSError."""
@@ -112,9 +113,11 @@ class Made:
                 user=setting.user,
                 groups=list(setting.groups),
                 reaper=setting.reaper,
+                deferred=setting.listener_fd is not None,
                 state=setting.state,
             )
-            self.channel.send(message, fds + opened[1:])
+            listener = [] if setting.listener_fd is None else [setting.listener_fd]
+            self.channel.send(message, fds + opened[1:] + listener)
         except Closed:
             raise StartFailed(_vanished("setup")) from None
         finally:
@@ -126,11 +129,7 @@ class Made:
     def start(self, wanted: spec.Process) -> list[str]:
         """Let init execute the program; returns when it has, with warnings about limits."""
         warnings = limit_process(self.pid, wanted)
-        try:
-            self.channel.send(Start())
-        except Closed:
-            raise StartFailed(_vanished("start")) from None
-        _await_execution(self.channel)
+        start_over(self.channel)
         return warnings
 
     def _limit(self, wanted: spec.Spec) -> list[str]:
@@ -294,7 +293,7 @@ def _intermediate(
         os._exit(0)
 
 
-def _owner(pid: int) -> sources.Owner:
+def owner_of(pid: int) -> sources.Owner:
     """Who the container's root is outside; without maps of its own it is the host's root."""
     with open(f"/proc/{pid}/uid_map") as uids, open(f"/proc/{pid}/gid_map") as gids:
         uid, gid = _outside(uids.read()), _outside(gids.read())
@@ -350,8 +349,12 @@ def _expect(channel: Channel, kind: type) -> tuple[object, list[int]]:
     return message, fds
 
 
-def _await_execution(channel: Channel) -> None:
-    """The channel closes on execve: silence is success."""
+def start_over(channel: Channel) -> None:
+    """Say Start; the channel closes on execve, so silence is success. Raises StartFailed."""
+    try:
+        channel.send(Start())
+    except Closed:
+        raise StartFailed(_vanished("start")) from None
     try:
         message, _ = channel.receive()
     except Closed:
@@ -380,11 +383,7 @@ class Entered:
 
     def start(self, wanted: spec.Process) -> list[str]:
         warnings = limit_process(self.pid, wanted)
-        try:
-            self.channel.send(Start())
-        except Closed:
-            raise StartFailed(_vanished("start")) from None
-        _await_execution(self.channel)
+        start_over(self.channel)
         self.channel.close()
         return warnings
 

@@ -5,6 +5,7 @@ Why this order, where it matters, stands beside the lines.
 """
 
 import os
+import socket
 import stat
 from typing import NoReturn
 
@@ -32,12 +33,13 @@ _STAGED_TREES = ("proc", "dev", "sys")
 
 def run(channel: Channel, hierarchies: list[cgroup.Hierarchy]) -> NoReturn:
     """Be the container's pid 1; returns never."""
+    init = Init(channel, hierarchies)
     try:
-        Init(channel, hierarchies).run()
+        init.run()
     except Closed:
         os._exit(1)  # whoever made us is gone or has thought better of it
     except BaseException as error:  # noqa: BLE001 (an edge: whatever it is, the parent is told)
-        report(channel, error)
+        report(init.channel, error)
     os._exit(1)
 
 
@@ -78,6 +80,7 @@ class Init:
         self.hierarchies = hierarchies
         self.stage_fd = -1
         self.procfs_fd = -1
+        self.listener: socket.socket | None = None
 
     def run(self) -> None:
         self.prepare()
@@ -130,6 +133,8 @@ class Init:
         """The container as the specification says; at the end only Start is missing."""
         wanted_process = setup.spec.process or spec.Process()
         stdio_count = 0 if wanted_process.terminal else 3
+        if setup.deferred:
+            self.listener = socket.socket(fileno=fds.pop())
         root_mount, stdio, mounts = fds[0], fds[1 : 1 + stdio_count], fds[1 + stdio_count :]
 
         root_fd = self._mount_root(setup, root_mount, mounts)
@@ -154,6 +159,10 @@ class Init:
         return ready
 
     def _await_start(self) -> None:
+        if self.listener is not None:
+            self.channel.close()  # our maker ends here; somebody else will start us
+            connection, _ = self.listener.accept()
+            self.channel = Channel(connection)
         message, _ = self.channel.receive()
         assert isinstance(message, Start)
 

@@ -61,6 +61,7 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
     `mount_fds` are the indexes in spec.mounts whose mounts come as fds, in order.
     The first `staged_mounts` of spec.mounts, and the masked and read-only paths if
     `staged_paths`, were made when the container was prepared.
+    `deferred`: the last fd is a listening socket; who connects there later says Start.
     `state` is what hooks read on their standard input.
     `user` is as Docker writes it (name[:group]) and looked up in the image; None takes the
     numbers of spec.process.user.
@@ -74,6 +75,7 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
     user: str | None = None
     groups: list[str] = []
     reaper: bool = False
+    deferred: bool = False
     state: bytes = b""
 
 
