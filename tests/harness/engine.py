@@ -114,6 +114,14 @@ class Engine:
         self.remove(ident)
         return code, output
 
+    def finish_terminal(self, *command: str, **settings: Any) -> tuple[int, str]:
+        """`finish` for a command that runs on a terminal: one stream, without frames."""
+        ident = self.start(*command, Tty=True, **settings)
+        code = self.wait(ident)
+        raw = self.ok("GET", f"/containers/{ident}/logs" + query(stdout=True)).body
+        self.remove(ident)
+        return code, raw.decode(errors="surrogateescape")
+
     def wait(self, ident: str, condition: str = "not-running") -> int:
         path = f"/containers/{ident}/wait" + query(condition=condition)
         return int(self.ok("POST", path).json()["StatusCode"])
