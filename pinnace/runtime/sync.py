@@ -144,7 +144,8 @@ class Channel:
         data = struct.pack("=I", len(frame)) + frame
         try:
             sent = socket.send_fds(self.socket, [data], fds or [])
-            self.socket.sendall(data[sent:])
+            if sent < len(data):  # never an empty send: the reader may have gone, content
+                self.socket.sendall(data[sent:])
         except (BrokenPipeError, ConnectionResetError):
             raise Closed from None
 
