@@ -1,0 +1,72 @@
+"""Giving a connection's socket away: as it is, or, behind TLS, the far end of a pump."""
+
+import asyncio
+import os
+import socket
+from typing import Final
+
+from pinnace.api.messages import Hijack
+
+BUFFER: Final = 256 * 1024
+
+
+async def give_away(transport: asyncio.Transport, initial: bytes, reply: Hijack) -> None:
+    """Call `reply.take` in a worker thread with a socket that speaks to the client.
+
+    The transport must not read and have nothing left to write. A plain socket is duplicated and
+    its transport dropped without shutdown: the connection lives on in the duplicate.
+    """
+    if reply.through is not None:
+        fd = await reply.through(transport, initial)
+        initial = b""
+    elif transport.get_extra_info("sslcontext") is None:
+        fd = os.dup(transport.get_extra_info("socket").fileno())
+        transport.abort()
+    else:
+        fd = await pump(transport)
+
+    def use_and_close() -> None:
+        try:
+            reply.take(fd, initial)
+        finally:
+            os.close(fd)
+
+    await asyncio.get_running_loop().run_in_executor(None, use_and_close)
+
+
+async def pump(transport: asyncio.Transport) -> int:
+    """A new socket whose other end is copied to and from `transport` until both are done."""
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    loop = asyncio.get_running_loop()
+    inner, _ = await loop.create_unix_connection(lambda: Pipe(transport), sock=near)
+    transport.set_protocol(Pipe(inner))
+    transport.set_write_buffer_limits(BUFFER)
+    transport.resume_reading()
+    return far.detach()
+
+
+class Pipe(asyncio.Protocol):
+    """Writes what its transport reads to another one, and holds that back when it can't keep up."""
+
+    def __init__(self, target: asyncio.Transport) -> None:
+        self._target = target
+
+    def data_received(self, data: bytes) -> None:
+        self._target.write(data)
+
+    def eof_received(self) -> bool:
+        if self._target.can_write_eof():
+            self._target.write_eof()
+            return True
+        self._target.close()  # TLS knows no half
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._target.close()
+
+    def pause_writing(self) -> None:
+        self._target.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._target.resume_reading()
