@@ -219,7 +219,7 @@ class V1:
     def _kill_each(self, folder: str, end: float) -> None:
         """Frozen processes can't fork away from the signals; they die when thawed."""
         freezer = "freezer" in self._folders and self._tree is None
-        pause = 0.001
+        pause = 0.0001
         while pids := cgroup_files.processes(folder):
             if time.monotonic() >= end:
                 raise OSError(errno.ETIMEDOUT, "processes do not die", folder)

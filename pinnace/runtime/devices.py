@@ -23,7 +23,8 @@ def _allow(kind: str, major: int | None, minor: int | None, access: str) -> spec
 
 
 # OCI runtime-spec, config-linux.md, "Default Devices": what every container can use; to make a
-# node of any device is harmless as long as it can't be opened. runc has the same list.
+# node of any device is harmless as long as it can't be opened. runc has the same list: it left
+# tun out for a while (1.2.0 to 1.2.3), and images of VPNs that make the node themselves broke.
 ALWAYS = (
     _allow("c", None, None, "m"),
     _allow("b", None, None, "m"),
@@ -34,6 +35,7 @@ ALWAYS = (
     _allow("c", 1, 9, _EVERY),  # urandom
     _allow("c", 5, 0, _EVERY),  # tty
     _allow("c", 5, 2, _EVERY),  # ptmx
+    _allow("c", 10, 200, _EVERY),  # net/tun: does nothing without CAP_NET_ADMIN
     _allow("c", 136, None, _EVERY),  # pts/*
 )
 

@@ -332,7 +332,8 @@ def _rdma(resources: spec.LinuxResources) -> Iterator[Step]:
             words.append(f"hca_handle={limit.hca_handles}")
         if limit.hca_objects is not None:
             words.append(f"hca_object={limit.hca_objects}")
-        yield _write("rdma.max", " ".join(words), NO_RDMA)
+        if len(words) > 1:
+            yield _write("rdma.max", " ".join(words), NO_RDMA)
 
 
 def _network_v1(resources: spec.LinuxResources) -> Iterator[Step]:

@@ -396,7 +396,7 @@ DEVICES = [
         ("os.open('/dev/kmsg', os.O_WRONLY)", False),
         ("os.open('/dev/loop0', os.O_RDONLY)", False),
         ("os.mknod('{tmp}/node', 0o20600, os.makedev(10, 200))", True),
-        ("os.open('/dev/net/tun', os.O_RDWR)", False),
+        ("os.open('/dev/fuse', os.O_RDWR)", False),
     ],
 )
 def test_devices_are_filtered(group: Cgroup, tmp_path: object, line: str, permitted: bool) -> None:

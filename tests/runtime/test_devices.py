@@ -168,6 +168,7 @@ def test_dockers_rules_as_lines() -> None:
         ("devices.allow", "c 1:9 rwm"),
         ("devices.allow", "c 5:0 rwm"),
         ("devices.allow", "c 5:2 rwm"),
+        ("devices.allow", "c 10:200 rwm"),
         ("devices.allow", "c 136:* rwm"),
     ]
 
@@ -178,7 +179,7 @@ def test_dockers_rules_as_lines() -> None:
         ("c", 1, 3, "rw", True),
         ("c", 136, 7, "rw", True),
         ("c", 10, 229, "rw", False),
-        ("c", 10, 200, "rw", False),
+        ("c", 10, 200, "rw", True),
         ("b", 8, 0, "r", False),
         ("b", 8, 0, "m", True),
         ("c", 1, 1, "r", False),
