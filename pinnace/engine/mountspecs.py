@@ -311,7 +311,7 @@ def merge_tmpfs_options(options: Sequence[str]) -> list[str]:
         key, equals, _ = option.partition("=")
         kind: int | str = _TMPFS_FLAGS.get(option, key)
         if isinstance(kind, str) and (not equals or key not in _TMPFS_DATA):
-            raise errors.Invalid(f'invalid tmpfs option ["{option}"]')
+            raise errors.Invalid(f'invalid tmpfs option "{key}"')
         if kind not in seen:
             seen.add(kind)
             merged.append(option)
