@@ -69,7 +69,7 @@ def mount_points(
         taken.add(point.destination)
         points[point.destination] = point
     for target in config.volumes:
-        destination = clean(target)
+        destination = clean("/" + target)
         if destination not in points and destination not in host.tmpfs:
             points[destination] = MountPoint(
                 type="volume",

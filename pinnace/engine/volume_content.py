@@ -155,18 +155,23 @@ def _dress(fd: int, attributes: Sequence[tuple[str, bytes]], status: os.stat_res
 
 def size(path: str) -> int:
     """The bytes of the files below path; what vanishes meanwhile counts as nothing."""
-    total = 0
-    seen: set[tuple[int, int]] = set()
-    for _, _, names, folder_fd in os.fwalk(path, onerror=None, follow_symlinks=False):
-        for name in names:
-            try:
-                status = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            if (status.st_dev, status.st_ino) not in seen:
-                seen.add((status.st_dev, status.st_ino))
-                total += status.st_size
-    return total
+    sizes: dict[tuple[int, int], int] = {}
+    try:
+        for _, _, names, folder_fd in os.fwalk(path):
+            for name in names:
+                status = _status(name, folder_fd)
+                if status is not None:
+                    sizes[status.st_dev, status.st_ino] = status.st_size
+    except FileNotFoundError:
+        pass
+    return sum(sizes.values())
+
+
+def _status(name: str, folder_fd: int) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
 
 
 def open_subpath(path: str, subpath: str) -> int:

@@ -20,8 +20,8 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from pinnace import errors
+from pinnace.engine import documents, volume_content, volume_options
 from pinnace.engine import filters as words
-from pinnace.engine import volume_content, volume_options
 from pinnace.engine.documents import MountPoint, Record
 from pinnace.engine.events import Events
 from pinnace.engine.filters import Filters
@@ -61,6 +61,9 @@ class Volumes:
         os.makedirs(folder, 0o701, exist_ok=True)
         rows = (msgspec.json.decode(row.document, type=Volume) for row in database.volumes())
         self._volumes: dict[str, Volume] = {volume.name: volume for volume in rows}
+        for row in database.containers():
+            known = documents.unpack_container(row.document)
+            self._hold(known.mounts, known.id)
         self._sweep()
 
     def _sweep(self) -> None:
@@ -212,19 +215,23 @@ class Volumes:
 
     # For containers
 
-    def resolve(self, points: Iterable[MountPoint], ident: str) -> None:
-        """Make the volumes that a new container's mounts name, and hold them for it.
+    def provide(self, points: Sequence[MountPoint], ident: str, layers: Sequence[str]) -> None:
+        """Make the volumes that a new container's mounts name, hold them for it and fill them.
 
-        Fills in names, sources and drivers; when one can't be made, the others are let go.
+        Fills in the points' names, sources and drivers; layers (top first) are the container's
+        own. When one can't be made, what was made for this container alone is gone again.
         """
-        with self._lock:
-            try:
+        try:
+            with self._lock:
                 for point in points:
                     if point.type == "volume":
                         self._resolve(point, ident)
-            except BaseException:
-                self.release(ident)
-                raise
+            for point in points:
+                if point.type == "volume" and point.copy_data:
+                    volume_content.copy_up(layers, point.destination, point.source)
+        except BaseException:
+            self.release(ident, points)
+            raise
 
     def _resolve(self, point: MountPoint, ident: str) -> None:
         options = point.mount.volume_options if point.mount else None
@@ -238,15 +245,16 @@ class Volumes:
             point.mode = "z"  # Docker's word for "to be shared"; shown by inspect
         self._holders.setdefault(volume.name, set()).add(ident)
 
-    def hold(self, points: Iterable[MountPoint], ident: str) -> None:
-        """A container of an earlier engine has these."""
-        with self._lock:
-            for point in points:
-                if point.type == "volume" and point.name:
-                    self._holders.setdefault(point.name, set()).add(ident)
+    def _hold(self, points: Iterable[MountPoint], ident: str) -> None:
+        for point in points:
+            if point.type == "volume" and point.name:
+                self._holders.setdefault(point.name, set()).add(ident)
 
     def release(self, ident: str, points: Iterable[MountPoint] = ()) -> None:
-        """A container is gone; those of its mounts in points go with it, if they are its own."""
+        """A container is gone, and with it those of its mounts in points that are its own.
+
+        With no points (a removal that keeps volumes) it just lets go of all.
+        """
         with self._lock:
             self.unmount(ident)
             for name, holders in list(self._holders.items()):
@@ -259,12 +267,6 @@ class Volumes:
                         self._remove(self._volumes[point.name])
                     except errors.Conflict:
                         pass  # another container has it, by --volumes-from
-
-    def fill(self, points: Iterable[MountPoint], layers: Sequence[str]) -> None:
-        """Copy what the image has below an empty volume into it; layers are top first."""
-        for point in points:
-            if point.type == "volume" and point.copy_data:
-                volume_content.copy_up(layers, point.destination, point.source)
 
     # Volumes that are file systems of their own
 
