@@ -201,14 +201,14 @@ def decode_manifest(raw: bytes, media_type: str = "") -> Manifest | Index:
     if probe.schema_version != 2:
         raise errors.Invalid(f"unsupported manifest schema version {probe.schema_version}")
     # CVE-2021-41190: a document with both means two different images to two readers.
-    if probe.manifests is not None and (probe.layers is not None or probe.config is not None):
+    if probe.has("manifests") and probe.has("layers", "config"):
         raise errors.Invalid("invalid manifest: it has both layers and manifests")
     if probe.media_type and media_type and probe.media_type != media_type:
         raise errors.Invalid(
             f"invalid manifest: it says {probe.media_type}, its sender says {media_type}"
         )
     known = probe.media_type or media_type
-    if probe.manifests is not None:
+    if probe.has("manifests"):
         _expect(known, INDEXES)
         return _decode(raw, Index, "image index", MANIFEST_LIMIT)
     _expect(known, MANIFESTS)
@@ -248,12 +248,58 @@ def host_platform() -> Platform:
     return Platform(os="linux", architecture=architecture, variant=variant)
 
 
+_OPERATING_SYSTEMS = frozenset(
+    ("linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "solaris", "aix", "js", "wasip1")
+)
+_ARCHITECTURES = {
+    "amd64": ("amd64", None),
+    "x86_64": ("amd64", None),
+    "x86-64": ("amd64", None),
+    "386": ("386", None),
+    "i386": ("386", None),
+    "arm64": ("arm64", None),
+    "aarch64": ("arm64", None),
+    "arm": ("arm", "v7"),
+    "armhf": ("arm", "v7"),
+    "armel": ("arm", "v6"),
+    "ppc64le": ("ppc64le", None),
+    "s390x": ("s390x", None),
+    "riscv64": ("riscv64", None),
+    "loong64": ("loong64", None),
+    "mips64le": ("mips64le", None),
+    "wasm": ("wasm", None),
+}
+
+
+def parse_platform(text: str) -> Platform:
+    """linux, arm64, linux/arm64 or linux/arm/v7. Raises Invalid in the words of containerd."""
+    parts = text.lower().split("/")
+    if len(parts) > 3 or not all(parts):
+        raise errors.Invalid(f'"{text}": cannot parse platform specifier: invalid argument')
+    host = host_platform()
+    if len(parts) == 1:
+        if parts[0] in _OPERATING_SYSTEMS:
+            return Platform(os=parts[0], architecture=host.architecture, variant=host.variant)
+        if parts[0] not in _ARCHITECTURES:
+            raise errors.Invalid(
+                f'"{text}": unknown operating system or architecture: invalid argument'
+            )
+        parts = ["linux", *parts]
+    architecture, variant = _ARCHITECTURES.get(parts[1], (parts[1], None))
+    if len(parts) == 3:
+        variant = parts[2]
+    return Platform(os=parts[0], architecture=architecture, variant=variant)
+
+
 class _Probe(msgspec.Struct, rename="camel"):
     schema_version: int = 0
     media_type: str = ""
-    config: msgspec.Raw | None = None
-    layers: msgspec.Raw | None = None
-    manifests: msgspec.Raw | None = None
+    config: msgspec.Raw = msgspec.Raw(b"null")
+    layers: msgspec.Raw = msgspec.Raw(b"null")
+    manifests: msgspec.Raw = msgspec.Raw(b"null")
+
+    def has(self, *names: str) -> bool:
+        return any(bytes(getattr(self, name)) != b"null" for name in names)
 
 
 def _expect(media_type: str, allowed: tuple[str, str]) -> None:

@@ -12,7 +12,6 @@ The tables, and which module owns their rows:
     meta        single values: the engine's identity and the like             (anyone)
     snapshots   one per folder snapshots/<id>                                 (store.snapshots)
     blobs       one per file content/blobs/sha256/<hex>                       (store.content)
-    layers      which blob holds a layer's tar: diff id -> blob, media type   (store.layers)
     images      id = digest of the config                                     (store.images)
     tags        docker.io/library/web:latest -> image                         (store.images)
     digests     docker.io/library/web@sha256:... -> image                     (store.images)
@@ -60,11 +59,6 @@ MIGRATIONS = (
         digest TEXT PRIMARY KEY,
         size INTEGER NOT NULL,
         created INTEGER NOT NULL
-    ) WITHOUT ROWID;
-    CREATE TABLE layers (
-        diff_id TEXT PRIMARY KEY,
-        blob TEXT NOT NULL,
-        media_type TEXT NOT NULL
     ) WITHOUT ROWID;
     CREATE TABLE images (
         id TEXT PRIMARY KEY,

@@ -4,9 +4,11 @@ Nothing is mounted and no link is followed: a folder of the tree is the list of 
 folders that overlayfs would merge for it (kernel, Documentation/filesystems/overlayfs.rst).
 """
 
+import errno
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 
 OPAQUE = "trusted.overlay.opaque"
@@ -24,6 +26,13 @@ def is_opaque(fd: int) -> bool:
         return os.getxattr(fd, OPAQUE) == b"y"
     except OSError:
         return False
+
+
+def attributes(fd: int) -> list[tuple[str, bytes]]:
+    try:
+        return [(name, os.getxattr(fd, name)) for name in sorted(os.listxattr(fd))]
+    except OSError:
+        return []  # a file system without them
 
 
 class Directory:
@@ -93,6 +102,37 @@ class Directory:
             return self.stat(name)
         with self.enter(name) as child:
             return child.find(rest)
+
+    def entries(self, *, whiteouts: bool = False) -> list[tuple[str, os.stat_result]]:
+        """All visible entries, in the order of their names' bytes; on request the whiteouts of
+        the top layer too."""
+        found: dict[str, os.stat_result] = {}
+        for fd in self._fds:
+            with os.scandir(fd) as listing:
+                names = [entry.name for entry in listing]
+            for name in names:
+                if name not in found:
+                    with suppress(FileNotFoundError):
+                        found[name] = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        visible = [item for item in found.items() if whiteouts or not is_whiteout(item[1])]
+        return sorted(visible, key=lambda item: os.fsencode(item[0]))
+
+    def opaque(self) -> bool:
+        return bool(self._fds) and is_opaque(self._fds[0])
+
+    def readlink(self, name: str) -> str:
+        return os.readlink(name, dir_fd=self._layer_of(name))
+
+    def attributes(self) -> list[tuple[str, bytes]]:
+        """The folder's own extended attributes."""
+        return attributes(self._fds[0])
+
+    def _layer_of(self, name: str) -> int:
+        for fd in self._fds:
+            with suppress(FileNotFoundError):
+                os.stat(name, dir_fd=fd, follow_symlinks=False)
+                return fd
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
 
     def open_file(self, name: str) -> int | None:
         """The content of a regular file for reading; None when there is none of that name."""

@@ -12,7 +12,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from pinnace import errors
 from pinnace.oci.digest import Digester
@@ -26,9 +26,10 @@ _MAGICS = (
     ("bzip2", b"BZh"),
     ("xz", b"\xfd7zXZ\0"),
 )
-_LONGEST_MAGIC = 6
+LONGEST_MAGIC = 6
 
 
+@runtime_checkable
 class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
@@ -80,7 +81,7 @@ def compression(head: bytes) -> str:
 
 def decompressed(chunks: Iterable[bytes]) -> tuple[str, Chunks]:
     """How the stream is compressed, and what is inside."""
-    head, source = peek(chunks, _LONGEST_MAGIC)
+    head, source = peek(chunks, LONGEST_MAGIC)
     kind = compression(head)
     return kind, _inflated(source, _CODECS[kind]()) if kind else source
 

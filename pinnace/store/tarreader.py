@@ -137,10 +137,15 @@ class Reader:
         return member._replace(stored=self._left, segments=segments)
 
     def _skip(self) -> None:
-        left = self._left + self._padding
+        left, padding = self._left, self._padding
         self._left = self._padding = 0
         while left:
             left -= len(self._some(left))
+        try:
+            while padding:
+                padding -= len(self._some(padding))
+        except Malformed:
+            pass  # Go's reader, too, accepts an archive that ends with the last byte of data.
 
     def _some(self, limit: int) -> memoryview:
         """At least one byte, at most `limit`, without copying."""
