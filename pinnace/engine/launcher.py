@@ -6,7 +6,15 @@ from typing import NamedTuple
 
 import msgspec
 
-from pinnace.engine import bundle, bundle_mounts, facts, hostfiles, keepers, seccomp_profile
+from pinnace.engine import (
+    bundle,
+    bundle_mounts,
+    bundle_resources,
+    facts,
+    hostfiles,
+    keepers,
+    seccomp_profile,
+)
 from pinnace.engine.documents import Container
 from pinnace.engine.facts import Donor, HostFacts, Machine
 from pinnace.engine.keepers import Zygote
@@ -55,6 +63,10 @@ class Launcher:
             shm_path=shm_path,
             cgroup_parent=self._settings.cgroup_parent,
         )
+
+    def resources(self, container: Container) -> spec.LinuxResources:
+        """The limits alone, for an update."""
+        return bundle_resources.resources(container.host_config, self.gather(container, 0, {}))
 
     def _idmappable(self, path: str, recursive: bool) -> bool:
         if self._userns_fd < 0:

@@ -27,6 +27,20 @@ def decide(container: Container, now_ns: int) -> float | None:
     return delay(container, now_ns) if wanted else None
 
 
+def at_boot(container: Container) -> bool:
+    """Whether an exited container is started when the engine is."""
+    if not container.has_been_started_before:
+        return False
+    match container.host_config.restart_policy.name:
+        case "always":
+            return True
+        case "unless-stopped":
+            return not container.has_been_manually_stopped
+        case "on-failure":
+            return container.state.exit_code != 0 and not container.has_been_manually_stopped
+    return False
+
+
 def delay(container: Container, now_ns: int) -> float:
     if now_ns - container.state.started_at >= _GOOD_RUN_NS:
         return _FIRST

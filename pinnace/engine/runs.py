@@ -91,6 +91,7 @@ class Runs:
         self.exec_exited: Callable[[str, int], None] = lambda ident, code: None
         self.remove_automatically: Callable[[str], None] = lambda ident: None
         self.before_start: Callable[[Container], None] = lambda container: None
+        self.ended: list[Callable[[Container], None]] = []
 
     # Starting
 
@@ -254,6 +255,8 @@ class Runs:
             )
             self._registry.save(container)
         self._launcher.unshare_memory(ident)
+        for action in self.ended:
+            action(container)
         seconds = (record.finished_at - container.state.started_at) // 1_000_000_000
         attributes = {"exitCode": str(record.code), "execDuration": str(max(0, seconds))}
         if record.oom_killed:
@@ -308,21 +311,33 @@ class Runs:
     def adopt(self) -> None:
         """Find the containers that went on without us, and what became of the others."""
         for container in self._registry.all():
-            if container.state.status in (Status.RUNNING, Status.PAUSED):
-                self._adopt(container)
-            elif container.state.status is Status.RESTARTING:
-                self._monitor.submit(lambda ident=container.id: self._restart(ident))  # type: ignore[misc]
+            if not self._adopt(container) and container.state.status in (
+                Status.RUNNING,
+                Status.PAUSED,
+            ):
+                folder = self._launcher.folder(container.id)
+                self.live[container.id] = self._dead(container, folder)
+                self._exited(container.id, self._lost(container.id))
 
-    def _adopt(self, container: Container) -> None:
-        folder = self._launcher.folder(container.id)
-        with self._registry.locked(container.id):
-            try:
-                self._adopt_live(container, folder)
-                return
-            except (OSError, errors.PinnaceError, KeeperFailed):
-                pass
-            self.live[container.id] = self._dead(container, folder)
-        self._exited(container.id, self._lost(container.id))
+    def begin_policies(self) -> None:
+        """Start what its restart policy wants to run when the engine starts."""
+        for container in self._registry.all():
+            if container.state.status is Status.RESTARTING:
+                self._submit_restart(container.id)
+            elif container.state.status is Status.EXITED and restarts.at_boot(container):
+                container.state.status = Status.RESTARTING
+                self._submit_restart(container.id)
+
+    def _submit_restart(self, ident: str) -> None:
+        self._monitor.submit(lambda: self._restart(ident))
+
+    def _adopt(self, container: Container) -> bool:
+        """Whether a supervisor keeps it; also one that was started just before we died."""
+        try:
+            self._adopt_live(container, self._launcher.folder(container.id))
+        except (OSError, errors.PinnaceError, KeeperFailed, msgspec.MsgspecError):
+            return False
+        return True
 
     def _adopt_live(self, container: Container, folder: str) -> None:
         wanted = _bundle(folder)
@@ -344,7 +359,7 @@ class Runs:
         try:
             path = _cgroup_path(_bundle(folder))
         except (OSError, msgspec.MsgspecError):
-            path = f"/docker/{container.id}"
+            path = f"/pinnace/{container.id}"
         channel, other = Channel.pair()
         other.close()
         channel.close()

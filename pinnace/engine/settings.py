@@ -8,12 +8,13 @@ from pinnace import errors
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """data_root survives a reboot, runtime_root must not; sizes are bytes.
 
+    An empty cgroup_parent is one that bears the engine's id: "/pinnace-<id>".
     `runtimes` are other OCI runtimes by name, each a command; ours is "pinnace".
     """
 
     data_root: str = "/var/lib/pinnace"
     runtime_root: str = "/run/pinnace"
-    cgroup_parent: str = "/docker"
+    cgroup_parent: str = ""
     pool_depth: int = 3
     shm_size: int = 64 << 20
     log_driver: str = "json-file"

@@ -251,3 +251,11 @@ def _stay(mounts: Mapping[str, str], memberships: str) -> None:
         except OSError:
             continue  # our cgroup there is not visible from this mount; another hierarchy will do
         return
+
+
+def children(path: str) -> list[str]:
+    """Names of the cgroups directly below path, in whatever hierarchy they are."""
+    names: set[str] = set()
+    for hierarchy in detect().hierarchies:
+        names.update(cgroup_files.children(hierarchy.target + normal(path)))
+    return sorted(names)

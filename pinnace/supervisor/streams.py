@@ -260,8 +260,13 @@ class Streams:
                 else:
                     self._close_output(fd)
 
-    def attach(self, fd: int, wanted: Client) -> None:
-        self.clients.append(Attached(self.loop, fd, wanted, self))
+    def attach(self, fd: int, wanted: Client, past: bytes = b"") -> None:
+        """Hand the process's streams to a client, after `past`, which is framed for it."""
+        client = Attached(self.loop, fd, wanted, self)
+        self.clients.append(client)
+        if past:
+            client.pending += past
+            client.resume()
 
     def drop(self, client: Attached) -> None:
         """The client is gone, or is to go."""

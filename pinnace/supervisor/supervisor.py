@@ -54,6 +54,7 @@ class Supervisor:
         self.made: container.Made | None = None
         self.run_request: protocol.Run | None = None
         self.spec = spec.Spec()
+        self.log = protocol.Log("none")
         self.main: Running | None = None
         self.execs: dict[str, Running] = {}
         self.subscribers: list[Channel] = []
@@ -133,6 +134,7 @@ class Supervisor:
 
     def _run(self, channel: Channel, request: protocol.Run, fds: list[int]) -> None:
         self.run_request = request
+        self.log = request.log
         if self.made is None:
             assert request.preparation is not None
             self.made = container.prepare(request.preparation)
@@ -263,8 +265,24 @@ class Supervisor:
             close_fds(fds)
             channel.send(protocol.Failed(message="process is gone", step="attach"))
             return
-        target.streams.attach(fds[0], request.client)
+        target.streams.attach(fds[0], request.client, self._past(request.client))
         channel.send(protocol.Done())
+
+    def _past(self, client: protocol.Client) -> bytes:
+        """What was logged since the client has read the log: nothing is lost in between."""
+        if not client.since_ns:
+            return b""
+        reader = logs.Reader(
+            self.log.driver,
+            self.log.path,
+            self.log.options,
+            stdout=client.stdout,
+            stderr=client.stderr,
+            since_ns=client.since_ns + 1,
+            multiplexed=client.multiplexed,
+        )
+        with reader:
+            return reader.read()
 
     def _exec(self, channel: Channel, request: protocol.Exec, fds: list[int]) -> None:
         assert self.main is not None and self.made is not None
