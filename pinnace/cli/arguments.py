@@ -112,6 +112,10 @@ class Command:
         self.long = long
         self.raw = raw  # its arguments are another program's, and are passed on unread
 
+    def usage(self, path: str) -> str:
+        program = path.partition(" ")[0]
+        return f"{path} {self.operands.replace('{program}', program)}".rstrip()
+
 
 _ZEROS = {"bool": False, "string": "", "int": 0, "uint": 0, "uint16": 0, "bytes": 0, "duration": 0}
 
@@ -193,9 +197,9 @@ def _long(word: str, rest: list[str], options: dict[str, Option], values: Values
     if not name or name.startswith("-"):
         raise UsageError(f"bad flag syntax: {word}")
     option = options.get(name)
+    if name == "help":
+        raise HelpWanted
     if option is None:
-        if name == "help":
-            raise HelpWanted
         raise UsageError(f"unknown flag: --{name}")
     if not equals:
         if option.kind == "bool":
@@ -261,6 +265,13 @@ def _read_list(option: Option, text: str, before: list[Any] | None) -> list[Any]
     return [*(before or ()), value]
 
 
+def _read_strings(option: Option, text: str, before: list[str] | None) -> list[str]:
+    """Several at once, between commas."""
+    from pinnace.cli.specifications import csv
+
+    return [*(before or ()), *(csv(text) if text else ())]
+
+
 def _read_map(option: Option, text: str, before: dict[str, str] | None) -> dict[str, str]:
     key, _, value = (option.check(text) if option.check else text).partition("=")
     return {**(before or {}), key: value}
@@ -292,7 +303,7 @@ _READERS: dict[str, Callable[[Option, str, Any], Any]] = {
     "bool": _read_bool,
     "string": _read_string,
     "list": _read_list,
-    "stringArray": _read_list,
+    "strings": _read_strings,
     "mount": _read_list,
     "network": _read_list,
     "gpu-request": _read_list,
@@ -302,7 +313,7 @@ _READERS: dict[str, Callable[[Option, str, Any], Any]] = {
 }
 _COLLECTORS: dict[str, Callable[[], Any]] = {
     "list": list,
-    "stringArray": list,
+    "strings": list,
     "mount": list,
     "network": list,
     "gpu-request": list,

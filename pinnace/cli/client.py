@@ -167,7 +167,12 @@ class Response:
     __slots__ = ("_connection", "_finished", "_left", "_owner", "headers", "status")
 
     def __init__(
-        self, connection: Connection, status: int, headers: dict[str, str], owner: Client, head: bool
+        self,
+        connection: Connection,
+        status: int,
+        headers: dict[str, str],
+        owner: Client,
+        head: bool,
     ) -> None:
         self._connection = connection
         self._owner: Client | None = owner
@@ -204,6 +209,13 @@ class Response:
     def fileno(self) -> int:
         """Readable once more of the body is there."""
         return self._connection.sock.fileno()
+
+    def next_ready(self) -> bytes:
+        """The next of the body and all that came with it; empty at the end."""
+        data = b"" if self._finished else self._next()
+        while self._connection.buffer and not self._finished:
+            data += self._next()
+        return data
 
     def detach(self) -> Connection:
         """The connection itself: from now on it is a plain stream both ways."""
@@ -349,7 +361,11 @@ class Client:
         has_body: bool,
     ) -> bytes:
         target = f"/v{self.version}{quote(path, _PATH)}{encode_query(query or {})}"
-        host = f"{self.address.host}:{self.address.port}" if self.address.host else "api.moby.localhost"
+        host = (
+            f"{self.address.host}:{self.address.port}"
+            if self.address.host
+            else "api.moby.localhost"
+        )
         lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", f"User-Agent: {self.program}"]
         if has_body:
             lines.append("Content-Type: application/json")
@@ -392,9 +408,7 @@ class Pending:
 
     __slots__ = ("_client", "_connection", "_message", "_method")
 
-    def __init__(
-        self, client: Client, connection: Connection, method: str, message: bytes
-    ) -> None:
+    def __init__(self, client: Client, connection: Connection, method: str, message: bytes) -> None:
         self._client = client
         self._connection = connection
         self._method = method
@@ -414,9 +428,7 @@ class Pending:
             self._send()
             return self.finish()
         self._connection.used = True
-        response = Response(
-            self._connection, status, headers, self._client, self._method == "HEAD"
-        )
+        response = Response(self._connection, status, headers, self._client, self._method == "HEAD")
         if status >= 400:
             raise DaemonError(status, _message(response))
         return response

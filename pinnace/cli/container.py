@@ -187,8 +187,6 @@ def confirm(warning: str) -> bool:
     import sys
 
     answer = sys.stdin.readline()
-    if not answer.endswith("\n"):
-        terminal.say("")  # the prompt's line was not ended by the user
     return answer.strip().lower() in ("y", "yes")
 
 

@@ -431,6 +431,4 @@ def _profile(path: str) -> str:
     try:
         return document.encode(document.decode(data))
     except ValueError as error:
-        raise ValueError(
-            f"compacting json for seccomp profile ({path}) failed: {error}"
-        ) from None
+        raise ValueError(f"compacting json for seccomp profile ({path}) failed: {error}") from None

@@ -99,14 +99,14 @@ EXEC = Command(
     (
         Option("detach", "bool", "Detached mode: run command in the background", short="d"),
         Option("detach-keys", "string", "Override the key sequence for detaching a container"),
-        Option("env", "list", "Set environment variables", short="e", check=specifications.variable),
+        Option(
+            "env", "list", "Set environment variables", short="e", check=specifications.variable
+        ),
         Option("env-file", "list", "Read in a file of environment variables"),
         Option("interactive", "bool", "Keep STDIN open even if not attached", short="i"),
         Option("privileged", "bool", "Give extended privileges to the command"),
         Option("tty", "bool", "Allocate a pseudo-TTY", short="t"),
-        Option(
-            "user", "string", 'Username or UID (format: "<name|uid>[:<group|gid>]")', short="u"
-        ),
+        Option("user", "string", 'Username or UID (format: "<name|uid>[:<group|gid>]")', short="u"),
         Option("workdir", "string", "Working directory inside the container", short="w"),
     ),
     at_least=2,

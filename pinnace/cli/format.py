@@ -68,8 +68,7 @@ def align(lines: Iterable[str], *, least: int = 10, padding: int = 3) -> str:
     out = []
     for cells, sizes in zip(table, widths, strict=True):
         padded = [
-            cell + " " * (size - columns_of(cell))
-            for cell, size in zip(cells, sizes, strict=False)
+            cell + " " * (size - columns_of(cell)) for cell, size in zip(cells, sizes, strict=False)
         ]
         out.append("".join(padded) + cells[-1] + "\n")
     return "".join(out)

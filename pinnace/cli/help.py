@@ -65,7 +65,7 @@ def _group(program: str, group: str) -> str:
 
 def _command(program: str, topic: Sequence[str], command: Command) -> str:
     path = " ".join([program, *topic])
-    text = f"Usage:  {path} {command.operands}".rstrip() + f"\n\n{command.long or command.short}\n"
+    text = f"Usage:  {command.usage(path)}\n\n{command.long or command.short}\n"
     if command.aliases:
         text += "\nAliases:\n  " + ", ".join(f"{program} {each}" for each in command.aliases) + "\n"
     shown = [option for option in command.options if not option.hidden and not option.deprecated]

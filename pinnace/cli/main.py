@@ -26,7 +26,7 @@ GLOBAL_OPTIONS = (
     Option(
         "context",
         "string",
-        "Name of the context to use to connect to the daemon (only \"default\" is known yet)",
+        'Name of the context to use to connect to the daemon (only "default" is known yet)',
         short="c",
     ),
     Option("debug", "bool", "Enable debug mode", short="D"),
@@ -94,7 +94,9 @@ def _dispatch(program: str, words: Sequence[str], environment: Mapping[str, str]
         return _group(program, name, rest, options, environment)
     if name not in commands.TOP:
         raise _unknown(program, program, name, [*commands.TOP, *commands.GROUPS])
-    return execute(commands.load(commands.TOP[name]), f"{program} {name}", rest, options, environment)
+    return execute(
+        commands.load(commands.TOP[name]), f"{program} {name}", rest, options, environment
+    )
 
 
 def _group(
@@ -108,8 +110,10 @@ def _group(
     if name in ("--help", "-h"):
         return _help(program, [group])
     if name.startswith("-"):
-        said = f"unknown flag: {name.partition('=')[0]}" if name[:2] == "--" else (
-            f"unknown shorthand flag: '{name[1:2]}' in {name}"
+        said = (
+            f"unknown flag: {name.partition('=')[0]}"
+            if name[:2] == "--"
+            else (f"unknown shorthand flag: '{name[1:2]}' in {name}")
         )
         raise _with_usage(UsageError(said), path, path)
     name = commands.ALIASES.get((group, name), name)
@@ -126,10 +130,12 @@ def execute(
     options: Globals,
     environment: Mapping[str, str],
 ) -> int:
-    usage = f"{path} {command.operands}".rstrip()
+    usage = command.usage(path)
     try:
         table = () if command.raw else command.options
-        values = arguments.parse([] if command.raw else words, table, interspersed=command.interspersed)
+        values = arguments.parse(
+            [] if command.raw else words, table, interspersed=command.interspersed
+        )
     except HelpWanted:
         return _help(path.partition(" ")[0], path.split(" ")[1:])
     except UsageError as error:

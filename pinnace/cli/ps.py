@@ -47,19 +47,18 @@ def ps(invocation: Invocation) -> None:
     if not layout:
         layout = invocation.config.text("psFormat")
     elif invocation["quiet"]:
-        terminal.warn(
-            "WARNING: Ignoring custom format, because both --format and --quiet are set."
-        )
+        terminal.warn("WARNING: Ignoring custom format, because both --format and --quiet are set.")
     sizes = invocation["size"] or (
         ".Size" in layout and not invocation["quiet"] and "size" not in invocation.arguments.changed
     )
     limit = invocation["last"]
     if invocation["latest"] and limit == -1:
         limit = 1
+    view = container_view(whole=invocation["no-trunc"], sizes=sizes)
     if layout and layout != "raw":
         from pinnace.cli import template
 
-        template.check(layout)
+        template.check(layout, view)
     rows = invocation.client.get(
         "/containers/json",
         {
@@ -75,7 +74,6 @@ def ps(invocation: Invocation) -> None:
     if invocation["quiet"]:
         terminal.write(format.quiet(rows, lambda row: _ident(row, invocation)))
         return
-    view = container_view(whole=invocation["no-trunc"], sizes=sizes)
     if layout == "raw":
         layout = _RAW + ("size: {{.Size}}\n" if sizes else "")
     terminal.write(format.render(layout, rows, view))
@@ -197,9 +195,7 @@ _OPTIONS = (
     Option("size", "bool", "Display total file sizes", short="s"),
     Option("all", "bool", "Show all containers (default shows just running)", short="a"),
     Option("no-trunc", "bool", "Don't truncate output"),
-    Option(
-        "latest", "bool", "Show the latest created container (includes all states)", short="l"
-    ),
+    Option("latest", "bool", "Show the latest created container (includes all states)", short="l"),
     Option(
         "last",
         "int",

@@ -91,7 +91,7 @@ def _body(invocation: Invocation, command: str) -> Document:
     try:
         if pull not in ("always", "missing", "never", ""):
             raise ValueError(
-                f"invalid pull option: '{pull}': must be one of \"always\", \"missing\" or \"never\""
+                f'invalid pull option: \'{pull}\': must be one of "always", "missing" or "never"'
             )
         if invocation["use-api-socket"]:
             raise ValueError("--use-api-socket is not supported; use -v with the socket's path")
@@ -174,8 +174,7 @@ def _check_cid_file(path: str) -> None:
     """The file must be new, and its folder must be there, before anything is created."""
     if os.path.exists(path):
         raise Failure(
-            "container ID file found, make sure the other container isn't running or delete "
-            + path
+            "container ID file found, make sure the other container isn't running or delete " + path
         )
     if not os.access(os.path.dirname(path) or ".", os.W_OK):
         raise Failure(

@@ -155,9 +155,7 @@ CONTAINER = (
     Option("ipc", "string", "IPC mode to use"),
     Option("isolation", "string", "Container isolation technology"),
     Option("kernel-memory", "bytes", "Kernel memory limit"),
-    Option(
-        "label", "list", "Set meta data on a container", short="l", check=specifications.label
-    ),
+    Option("label", "list", "Set meta data on a container", short="l", check=specifications.label),
     Option("label-file", "list", "Read in a line delimited file of labels"),
     Option("link", "list", "Add link to another container", check=specifications.link),
     Option("link-local-ip", "list", "Container IPv4/IPv6 link-local addresses"),
@@ -183,9 +181,7 @@ CONTAINER = (
     ),
     Option("net", "network", "", key="network", hidden=True, check=specifications.network),
     Option("net-alias", "list", "", key="network-alias", hidden=True),
-    Option(
-        "network", "network", "Connect a container to a network", check=specifications.network
-    ),
+    Option("network", "network", "Connect a container to a network", check=specifications.network),
     Option("network-alias", "list", "Add network-scoped alias for the container"),
     Option("no-healthcheck", "bool", "Disable any container-specified HEALTHCHECK"),
     Option("oom-kill-disable", "bool", "Disable OOM Killer"),
@@ -243,9 +239,7 @@ CREATE = (
 RUN = (
     *CONTAINER,
     Option("detach", "bool", "Run container in background and print container ID", short="d"),
-    Option(
-        "detach-keys", "string", "Override the key sequence for detaching a container"
-    ),
+    Option("detach-keys", "string", "Override the key sequence for detaching a container"),
     Option(
         "pull",
         "string",
@@ -253,5 +247,7 @@ RUN = (
         default="missing",
     ),
     Option("quiet", "bool", "Suppress the pull output", short="q"),
-    Option("sig-proxy", "bool", "Proxy received signals to the process (default true)", default=True),
+    Option(
+        "sig-proxy", "bool", "Proxy received signals to the process (default true)", default=True
+    ),
 )

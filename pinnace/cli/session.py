@@ -51,9 +51,7 @@ class Attached:
         self._removed = removed
         self._keys = detach_keys(invocation)
 
-    def start_and_follow(
-        self, *, proxy: bool, start: dict[str, str | None] | None = None
-    ) -> int:
+    def start_and_follow(self, *, proxy: bool, start: dict[str, str | None] | None = None) -> int:
         """The status of the process that this starts; 0 if the user leaves before."""
         client = self._invocation.client
         connection = self._attach()

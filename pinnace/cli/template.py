@@ -36,12 +36,20 @@ __all__ = ["TemplateError", "check", "render", "render_rows"]
 _JSON = "{{json .}}"
 
 
-def check(layout: str) -> None:
-    """Failure if `layout` is no template: said before the daemon is asked."""
+def check(layout: str, view: View | None = None) -> None:
+    """Failure if `layout` is no template or names unknown fields, before the daemon is asked."""
     try:
-        parse(_source(layout))
+        nodes = parse(_source(layout))
     except TemplateError as error:
         raise Failure(f"failed to parse template: {error}") from None
+    if view is None:
+        return
+    try:
+        headers = Row(view.kind, _header_fields(view), None)
+        Execution(nodes, functions.HEADER_FUNCTIONS).run(headers)
+    except TemplateError as error:
+        if "can't evaluate field" in str(error):
+            raise Failure(f"failed to execute template: {error}") from None
 
 
 def render(source: str, value: Any) -> str:
@@ -191,7 +199,9 @@ class Execution:
         try:
             return self._functions[name](*arguments)
         except functions.CallError as error:
-            raise TemplateError(f"{where} {_shown(words)}>: error calling {name}: {error}") from None
+            raise TemplateError(
+                f"{where} {_shown(words)}>: error calling {name}: {error}"
+            ) from None
         except TypeError:
             raise TemplateError(
                 f"{where}>: wrong number or type of args for {name}: got {len(arguments)}"
@@ -224,14 +234,18 @@ class Execution:
         raise TemplateError(f"template: :1: unexpected {word}")
 
     def _follow(self, value: Any, path: list[str], node: Any, arguments: list[Any]) -> Any:
+        # Where Go's parser puts the node: at the second name if there is one.
+        position = node.position + (len(path[0]) + 1 if len(path) > 1 else 0)
         for index, name in enumerate(path):
             given = arguments if index == len(path) - 1 else []
+            where = f'template: :1:{position}: executing "" at <{node}>'
             try:
-                value = functions.field(value, name, given)
+                found = functions.field(value, name, given)
             except functions.CallError as error:
-                raise TemplateError(
-                    f'template: :1:{node.position}: executing "" at <{node}>: {error}'
-                ) from None
+                raise TemplateError(f"{where}: {error}") from None
+            if found is None and index < len(path) - 1:
+                raise TemplateError(f'{where}: map has no entry for key "{name}"')
+            value = found
         return value
 
 

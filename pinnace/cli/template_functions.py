@@ -86,7 +86,23 @@ _OMITTED: dict[str, Any] = {
     "volumeoptions": None,
 }
 # JSON's null stands for an empty list in Go, but in these fields for an empty map or a pointer.
-_MAPS = frozenset(("volumes", "labels", "ports", "portbindings", "driveropts", "options"))
+_MAPS = frozenset(
+    "annotations driveropts exposedports labels options portbindings ports storageopt sysctls "
+    "tmpfs volumes".split()
+)
+_POINTERS = frozenset(
+    "bindoptions clustervolume health healthcheck imagemanifestdescriptor imageoptions init "
+    "ipamconfig memoryswappiness oomkilldisable pidslimit platform server sizerootfs sizerw "
+    "stoptimeout tmpfsoptions usagedata volumeoptions".split()
+)
+
+
+class NullMap(dict[str, object]):
+    """Go's nil map: empty, and null as JSON."""
+
+
+class NullList(list[object]):
+    """Go's nil slice: empty, and null as JSON."""
 
 
 def field(value: Any, name: str, arguments: list[Any]) -> Any:
@@ -109,9 +125,10 @@ def field(value: Any, name: str, arguments: list[Any]) -> Any:
 
 
 def _known(name: str, value: Any) -> Any:
-    if value is None and name.lower() in _MAPS:
-        return {}
-    return value
+    low = name.lower()
+    if value is not None or low in _POINTERS:
+        return value
+    return NullMap() if low in _MAPS else NullList()
 
 
 def truth(value: Any) -> bool:
@@ -162,7 +179,13 @@ def _kind(value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    return document.encode(value.everything() if isinstance(value, Row) else value)
+    if isinstance(value, NullMap | NullList):
+        return "null"
+    if isinstance(value, Row):
+        # Docker writes its own rows with Go's escapes for the sake of HTML, and the API's without.
+        text = document.encode(value.everything())
+        return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return document.encode(value)
 
 
 def _index(value: Any, *keys: Any) -> Any:
@@ -176,7 +199,7 @@ def _index(value: Any, *keys: Any) -> Any:
             if not isinstance(key, int):
                 raise CallError(f"cannot index slice/array with type {_kind(key)}")
             if not 0 <= key < len(value):
-                raise CallError(f"reflect: slice index out of range: {key}")
+                raise CallError(f"index out of range: {key}")
             value = ord(value[key]) if isinstance(value, str) else value[key]
         else:
             raise CallError(f"can't index item of type {_kind(value)}")

@@ -138,6 +138,7 @@ class _Parser:
     def __init__(self, source: str) -> None:
         self._source = source
         self._tokens: list[_Token] = []
+        self._variables = {"$"}
 
     def parse(self) -> list[Node]:
         """One list of nodes is open for each block that `end` has not closed yet."""
@@ -154,10 +155,14 @@ class _Parser:
             if not self._tokens:
                 if text.startswith("/*"):
                     continue
-                raise TemplateError(f"template: :{_line(self._source, position)}: missing value for command")
+                raise TemplateError(
+                    f"template: :{_line(self._source, position)}: missing value for command"
+                )
             self._action(lists, open_blocks, position)
         if open_blocks:
-            raise TemplateError(f"template: :{_line(self._source, len(self._source))}: unexpected EOF")
+            raise TemplateError(
+                f"template: :{_line(self._source, len(self._source))}: unexpected EOF"
+            )
         return top
 
     def _action(
@@ -188,11 +193,13 @@ class _Parser:
         else:
             lists[-1].append(Action(self._pipeline(declares=True)))
             if self._tokens:
-                self._fail(self._tokens[-1].position, f'unexpected "{self._tokens[-1].text}" in command')
+                self._fail(
+                    self._tokens[-1].position, f'unexpected "{self._tokens[-1].text}" in command'
+                )
 
-    def _open(
-        self, word: str, lists: list[list[Node]], blocks: list[tuple[Branch, int]]
-    ) -> None:
+    def _open(self, word: str, lists: list[list[Node]], blocks: list[tuple[Branch, int]]) -> None:
+        if not self._tokens:
+            self._fail(len(self._source), f"missing value for {word}")
         branch = Branch(word, self._pipeline(declares=True))
         lists[-1].append(branch)
         blocks.append((branch, len(lists)))
@@ -218,6 +225,7 @@ class _Parser:
                     continue
                 names = [ahead[i] for i in range(0, count, 2)]
                 assigns = ahead[sign] == "="
+                self._variables.update(names)
                 del self._tokens[-(sign + 1) :]
                 return names, assigns
         return [], False
@@ -236,8 +244,12 @@ class _Parser:
         if token.kind == "literal":
             return Literal(token.value)
         if token.kind == "field":
-            return Field(self._path([token.text] if token.text != "." else []), None, token.position)
+            return Field(
+                self._path([token.text] if token.text != "." else []), None, token.position
+            )
         if token.kind == "variable":
+            if token.text not in self._variables:
+                self._fail(token.position, f'undefined variable "{token.text}"')
             return Variable(token.text, self._path([]), token.position)
         if token.text == "(":
             inner = self._pipeline(declares=False)
@@ -308,7 +320,8 @@ def _action_end(source: str, position: int) -> int:
         elif source.startswith("}}", position):
             return position
         position += 1
-    raise TemplateError(f"template: :{_line(source, len(source))}: unclosed action")
+    fault = "unterminated quoted string" if quote else "unclosed action"
+    raise TemplateError(f"template: :{_line(source, len(source))}: {fault}")
 
 
 def _tokens(text: str, start: int) -> list[_Token]:
@@ -333,7 +346,9 @@ def _token(text: str, position: int, start: int) -> tuple[_Token, int]:
     spaced = position == 0 or text[position - 1] in _SPACE
     if char in "\"'`":
         value, length = _string(text, position)
-        return _Token("literal", text[position : position + length], where, spaced=spaced, value=value), length
+        return _Token(
+            "literal", text[position : position + length], where, spaced=spaced, value=value
+        ), length
     if char == "." and not text[position + 1 : position + 2].isdigit():
         length = _run(text, position + 1)
         name = text[position + 1 : position + 1 + length] or "."
@@ -361,7 +376,10 @@ _CONSTANTS = {"true": True, "false": False, "nil": None}
 
 def _number(text: str, position: int, where: int, *, spaced: bool) -> tuple[_Token, int]:
     length = 1
-    while position + length < len(text) and text[position + length] in "0123456789abcdefxoABCDEFXO._+-":
+    while (
+        position + length < len(text)
+        and text[position + length] in "0123456789abcdefxoABCDEFXO._+-"
+    ):
         length += 1
     word = text[position : position + length]
     value: int | float

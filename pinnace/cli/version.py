@@ -27,7 +27,7 @@ def version(invocation: Invocation) -> int:
         server = invocation.client.get("/version")
     except (Unreachable, DaemonError) as error:
         failure = error
-    client = _client(invocation)
+    client = client_document(invocation)
     layout = invocation["format"]
     if not layout:
         terminal.write(_text(client, server))
@@ -47,7 +47,7 @@ def version(invocation: Invocation) -> int:
     return 0
 
 
-def _client(invocation: Invocation) -> dict[str, Any]:
+def client_document(invocation: Invocation) -> dict[str, Any]:
     import os
 
     host = os.uname()

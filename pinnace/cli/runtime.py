@@ -1,0 +1,24 @@
+"""`runtime`: the OCI runtime's own command line, whose arguments are not ours to read."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pinnace.cli.invocation import Invocation
+
+from pinnace.cli.arguments import Command
+
+
+def runtime(invocation: Invocation) -> int:
+    from pinnace.runtime import command
+
+    return int(command.main(list(invocation.raw)) or 0)
+
+
+RUNTIME = Command(
+    "runtime",
+    "COMMAND [ARG...]",
+    "Run a bundle as an OCI runtime does",
+    runtime,
+    raw=True,
+)
