@@ -178,13 +178,19 @@ def _index(value: list[str] | dict[str, str], key: str | int) -> str:
     return value.get(str(key), "") if isinstance(value, dict) else value[int(key)]
 
 
+def _printf(pattern: str, *values: Value) -> str:
+    """Without widths and the like, which a tag has no use for."""
+    rest = iter(values)
+    return re.sub("%[svd]", lambda _: _shown(next(rest, "%!(MISSING)")), pattern)
+
+
 _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "index": _index,
     "join": lambda values, separator: separator.join(values),
     "json": _json,
     "lower": lambda value: value.lower(),
     "pad": lambda value, before, after: value and " " * before + value + " " * after,
-    "printf": lambda pattern, *values: pattern.replace("%v", "%s") % values,
+    "printf": _printf,
     "split": lambda value, separator: value.split(separator),
     "title": lambda value: value.title(),
     "truncate": lambda value, length: value[:length],

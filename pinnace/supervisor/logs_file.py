@@ -52,10 +52,11 @@ class LogFile:
         self._report = report
         self._failing = False
         self._compression: Compression | None = None
-        self._last_time = 0
         os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
         self._fd = os.open(path, _FLAGS, _MODE)
         self._size = os.fstat(self._fd).st_size
+        # Of the entries in the file; unknown when others than ours are in it.
+        self._latest: int | None = None if self._size else 0
         self._clean_up()
 
     def append(self, encoded: bytes, time_ns: int) -> None:
@@ -71,7 +72,8 @@ class LogFile:
                 head, encoded = self._entries.cut(encoded, room)
             else:
                 head, encoded = encoded, b""
-            self._last_time = time_ns
+            if self._latest is not None:
+                self._latest = max(self._latest, time_ns)
             self._write(head)
         if self._compression is not None:
             self._compress(amount)
@@ -146,7 +148,8 @@ class LogFile:
             return False
         os.close(self._fd)
         self._fd, self._size = fd, 0
-        self._start_compression()
+        self._start_compression(self._latest)
+        self._latest = 0
         return True
 
     def _make_room(self) -> None:
@@ -181,13 +184,13 @@ class LogFile:
                 os.unlink(newest)  # linked, but <path> was not replaced yet
         except FileNotFoundError:
             return
-        self._start_compression()
+        self._start_compression(None)
 
     # Compression
 
-    def _start_compression(self) -> None:
+    def _start_compression(self, latest: int | None) -> None:
         if self._settings.compress and self._settings.max_files > 1:
-            self._compression = Compression.of(name(self._path, 1), self._last_time)
+            self._compression = Compression.of(name(self._path, 1), latest)
 
     def _compress(self, amount: int | None) -> None:
         """Go on with so many bytes, or to the end."""

@@ -32,7 +32,7 @@ def identity(fd: int) -> Identity:
 class Origin(msgspec.Struct, rename="camel", omit_defaults=True):
     """The extra field."""
 
-    last_time: str = ""  # of the last entry, RFC 3339
+    last_time: str = ""  # RFC 3339; with us of the latest entry, since clocks may be set back
     identity: Identity | None = None
 
 
@@ -63,7 +63,7 @@ def _deflate() -> ModuleType:
 class Compression:
     """One file being replaced by its compressed form, which appears whole or not at all."""
 
-    def __init__(self, path: str, source_fd: int, target_fd: int, last_time: int) -> None:
+    def __init__(self, path: str, source_fd: int, target_fd: int, latest: int | None) -> None:
         self._path = path
         self._source_fd = source_fd
         self._target_fd = target_fd
@@ -72,12 +72,12 @@ class Compression:
         self._stream = self._deflate.compressobj(1, 8, -15)
         self._checksum = 0
         self._length = 0
-        origin = Origin(stamp(last_time) if last_time else "", identity(source_fd))
+        origin = Origin("" if latest is None else stamp(latest), identity(source_fd))
         extra = msgspec.json.encode(origin)
         self._pending = _HEADER + len(extra).to_bytes(2, "little") + extra
 
     @classmethod
-    def of(cls, path: str, last_time: int) -> "Compression | None":
+    def of(cls, path: str, latest: int | None) -> "Compression | None":
         """None if the file is not there, or nothing can be made beside it."""
         try:
             source_fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -89,7 +89,7 @@ class Compression:
         except OSError:
             os.close(source_fd)
             return None
-        return cls(path, source_fd, target_fd, last_time)
+        return cls(path, source_fd, target_fd, latest)
 
     def step(self, amount: int | None) -> bool:
         """Compress so many bytes more, or all; True when there is nothing left to do."""

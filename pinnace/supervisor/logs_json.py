@@ -194,21 +194,25 @@ def _show(found: Sequence[_Timed], selection: Selection) -> Iterator[bytes]:
             yield selection.show(stream, lines, stamp=padded(when), details=details)
 
 
+# UnicodeDecodeError comes for bytes that are not UTF-8: msgspec has no error of its own for them.
+_DAMAGED = (msgspec.DecodeError, UnicodeDecodeError)
+
+
 def _read(decoder: msgspec.json.Decoder[AnyEntry], data: bytes) -> list[AnyEntry]:
     try:
         return decoder.decode_lines(data)
-    except msgspec.DecodeError:
+    except _DAMAGED:
         found = (_salvage(decoder, line) for line in data.split(b"\n"))
         return [entry for entry in found if entry is not None]
 
 
 def _salvage(decoder: msgspec.json.Decoder[AnyEntry], line: bytes) -> AnyEntry | None:
-    """The entry in a line that may begin with a torn one: a write that was cut by a kill.
-
-    The quotes of this beginning are escaped inside of entries, so it is where one starts.
-    """
-    start = line.rfind(b'{"log":"')
-    try:
-        return decoder.decode(line[start:]) if start >= 0 else None
-    except msgspec.DecodeError:
-        return None
+    """The entry in a line that may begin with a torn one: a write that was cut by a kill."""
+    line = line.decode("utf-8", "replace").encode()
+    # The quotes of this beginning are escaped inside of entries, so it is where one starts.
+    for start in (0, line.rfind(b'{"log":"')):
+        try:
+            return decoder.decode(line[start:])
+        except msgspec.DecodeError:
+            continue
+    return None

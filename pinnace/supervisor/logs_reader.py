@@ -167,6 +167,7 @@ class Reader:
             if len(self._next) == 1 or not self._next[0].is_before(since_ns):
                 break
             self._next.popleft().close()
+            self._skip = 0  # it was the first one's
 
     def _seek(self, entries: int) -> None:
         """Leave only the last entries, from the newest file back."""

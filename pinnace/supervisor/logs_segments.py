@@ -12,6 +12,8 @@ from pinnace.supervisor.logs_selection import nanoseconds
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _GZIP = 31  # zlib's window bits: a gzip header is expected
 _BLOCK = 128 * 1024
+# A rotation comes with each 20 MB, and opening a few files takes a tenth of a millisecond.
+_TRIES = 100
 
 
 class Segment(Protocol):
@@ -104,8 +106,21 @@ def open_segments(
     """The files of the log, oldest first, or those that came after one that is read to its end.
 
     From the newest to the oldest: a file moves to higher numbers only, so that one which moves
-    meanwhile is met twice and never missed, and the second time is recognised.
+    meanwhile is met twice and never missed, and the second time is recognised. After two moves
+    it may be a newer one that is met, so it is done again when a rotation was completed.
     """
+    for attempt in range(1, _TRIES + 1):
+        found = _scan(path, max_files, after)
+        newest = found[0] if found else None
+        if attempt == _TRIES or not isinstance(newest, PlainSegment) or newest.is_at(path):
+            break
+        for segment in found:
+            segment.close()
+    return found[::-1]
+
+
+def _scan(path: str, max_files: int, after: AnySegment | None) -> list[AnySegment]:
+    """Newest first."""
     found: list[AnySegment] = []
     last = None if after is None else _Seen(after)
     for number in range(max_files):
@@ -119,7 +134,6 @@ def open_segments(
             segment.close()
             continue
         found.append(segment)
-    found.reverse()
     return found
 
 

@@ -34,21 +34,42 @@ class Wakeup:
         os.close(self.fd)
 
 
+class _Instance:
+    """What is open while there is a follower."""
+
+    def __init__(self) -> None:
+        self.inotify = inotify.Inotify()
+        self.left = Wakeup()  # set when a follower has left
+
+    def wait(self) -> None:
+        poll = select.poll()
+        poll.register(self.inotify, select.POLLIN)
+        poll.register(self.left.fd, select.POLLIN)
+        poll.poll()
+
+    def close(self) -> None:
+        self.inotify.close()
+        self.left.close()
+
+
 class _Hub:
-    """The process's one inotify instance, open while there is a follower."""
+    """All followers of this process."""
 
     def __init__(self) -> None:
         self._lock = _thread.allocate_lock()
-        self._changed = Wakeup()  # a follower left
-        self._inotify: inotify.Inotify | None = None
+        self._instance: _Instance | None = None
         self._followers: dict[int, set[Wakeup]] = {}  # by watch
 
     def add(self, folder: str, wakeup: Wakeup) -> int:
         with self._lock:
-            if self._inotify is None:
-                self._inotify = inotify.Inotify()
-                self._start(self._inotify)
-            watch = self._inotify.add(folder, _MASK)
+            if self._instance is None:
+                self._instance = _Instance()
+                self._start(self._instance)
+            try:
+                watch = self._instance.inotify.add(folder, _MASK)
+            except OSError:
+                self._instance.left.set()
+                raise
             self._followers.setdefault(watch, set()).add(wakeup)
             return watch
 
@@ -56,35 +77,32 @@ class _Hub:
         with self._lock:
             followers = self._followers[watch]
             followers.discard(wakeup)
-            if followers or self._inotify is None:
+            if followers or self._instance is None:
                 return
             del self._followers[watch]
             try:
-                self._inotify.remove(watch)
+                self._instance.inotify.remove(watch)
             except OSError:
                 pass  # the folder was deleted, and its watch with it
-            self._changed.set()
+            self._instance.left.set()
 
-    def _start(self, instance: inotify.Inotify) -> None:
+    def _start(self, instance: _Instance) -> None:
         import threading  # in the daemon only: a supervisor has no threads
 
         threading.Thread(
             target=self._run, args=(instance,), name="pinnace-logs", daemon=True
         ).start()
 
-    def _run(self, instance: inotify.Inotify) -> None:
-        poll = select.poll()
-        poll.register(instance, select.POLLIN)
-        poll.register(self._changed.fd, select.POLLIN)
+    def _run(self, instance: _Instance) -> None:
         while True:
-            poll.poll()
+            instance.wait()
             with self._lock:
-                self._changed.clear()
+                instance.left.clear()
                 if not self._followers:
-                    self._inotify = None
+                    self._instance = None
                     instance.close()
                     return
-                self._wake({event.watch for event in instance.read()})
+                self._wake({event.watch for event in instance.inotify.read()})
 
     def _wake(self, watches: set[int]) -> None:
         if -1 in watches:  # the queue overflowed: it may have been anybody's

@@ -31,9 +31,7 @@ INPUTS = {
     "no-newline": b"first\nlast without newline",
     "one-byte": b"x",
     "empty": b"",
-    "long-lines": b"".join(
-        bytes([97 + k]) * length + b"\n" for k, length in enumerate(_LENGTHS)
-    )
+    "long-lines": b"".join(bytes([97 + k]) * length + b"\n" for k, length in enumerate(_LENGTHS))
     + b"end\n",
     "long-unterminated": b"short\n" + b"y" * (PIECE * 2 + 5),
     "long-exact-unterminated": b"z" * PIECE,
