@@ -271,7 +271,7 @@ def test_ctrl_c_reaches_the_program_and_not_the_client(docker: Docker, engine: E
     )
     with docker.terminal(*command) as shell:
         shell.expect("# ")
-        shell.type("echo be''gun; sleep 1000\n")
+        shell.type("sh -c 'echo be\"\"gun; exec sleep 1000'\n")
         shell.expect("begun")
         shell.type("\x03")
         shell.expect("# ")
@@ -296,7 +296,7 @@ def test_job_control_works(docker: Docker, engine: Engine) -> None:
     )
     with docker.terminal(*command) as shell:
         shell.expect("# ")
-        shell.type("echo be''gun; sleep 1000\n")
+        shell.type("sh -c 'echo be\"\"gun; exec sleep 1000'\n")
         shell.expect("begun")
         shell.type("\x1a")
         shell.expect("Stopped")

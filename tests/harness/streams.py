@@ -10,7 +10,7 @@ class Attached:
     """A hijacked connection to a container's or an exec's streams."""
 
     def __init__(self, connection: socket.socket, head: Response, seen: bytes) -> None:
-        self.connection, self.head, self.seen = connection, head, seen
+        self.connection, self.head, self.seen = connection, head, bytearray(seen)
 
     def __enter__(self) -> "Attached":
         return self
@@ -27,18 +27,20 @@ class Attached:
 
     def expect(self, text: bytes, *, seconds: float = 20) -> bytes:
         """All that came, once `text` is in it."""
-        deadline = Deadline(seconds)
-        while text not in self.seen:
+        deadline, searched = Deadline(seconds), 0
+        while self.seen.find(text, searched) < 0:
+            # What was searched is not searched again, but for a beginning of the text at its end.
+            searched = max(0, len(self.seen) - len(text))
             if not self._receive(deadline):
-                raise Expired(f"the stream ended without {text!r}: {self.seen!r}")
-        return self.seen
+                raise Expired(f"the stream ended without {text!r}: {self.seen[-1000:]!r}")
+        return bytes(self.seen)
 
     def rest(self, *, seconds: float = 20) -> bytes:
         """Everything until the engine closes the stream."""
         deadline = Deadline(seconds)
         while self._receive(deadline):
             pass
-        return self.seen
+        return bytes(self.seen)
 
     def streams(self) -> dict[int, bytes]:
         """The payload of each stream, when the connection multiplexes them."""
@@ -52,7 +54,9 @@ class Attached:
         try:
             data = self.connection.recv(1 << 20)
         except TimeoutError:
-            raise Expired(f"nothing more came in time; seen: {self.seen[-1000:]!r}") from None
+            raise Expired(
+                f"nothing more came in time; seen: {bytes(self.seen[-1000:])!r}"
+            ) from None
         self.seen += data
         return bool(data)
 
