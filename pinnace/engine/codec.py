@@ -317,7 +317,7 @@ def _first_mismatch(
     if type(value) is not wanted or not _in_range(value, kind):
         yield path, _found(value, wanted), _go_name(kind, name)
     elif isinstance(value, dict) and isinstance(bare, type) and issubclass(bare, msgspec.Struct):
-        kinds = {field.encode_name: field.type for field in msgspec.structs.fields(bare)}
+        kinds = _fields_by_name(bare)
         for key, item in value.items():
             yield from _first_mismatch(item, kinds[key], (*path, key), key)
     elif isinstance(value, dict):
@@ -326,6 +326,10 @@ def _first_mismatch(
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _first_mismatch(item, get_args(bare)[0], (*path, str(index)), "")
+
+
+def _fields_by_name(kind: type[msgspec.Struct]) -> dict[str, object]:
+    return {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
 
 
 def _python_type(bare: object) -> type:

@@ -151,9 +151,11 @@ class Volumes:
         with self._lock:
             if force and name not in self._volumes:
                 return
-            self._remove(self._get(name))
+            removed = self._remove(self._get(name))
+        shutil.rmtree(removed, ignore_errors=True)
 
-    def _remove(self, volume: Volume) -> None:
+    def _remove(self, volume: Volume) -> str:
+        """Forget a volume that nothing refers to; where its files are now, to be deleted."""
         if holders := self._holders.get(volume.name):
             listed = ", ".join(sorted(holders))
             raise errors.Conflict(f"remove {volume.name}: volume is in use - [{listed}]")
@@ -165,27 +167,27 @@ class Volumes:
             os.rename(f"{self._folder}/{volume.name}", removed)
         except FileNotFoundError:
             pass
-        shutil.rmtree(removed, ignore_errors=True)
         self._events.volume("destroy", volume.name, {"driver": DRIVER})
+        return removed
 
     def prune(self, filters: Filters) -> tuple[Sequence[str], int]:
         """Remove what nothing refers to: anonymous volumes, with `all` named ones too."""
         words.check(filters, _PRUNE)
         named = _all(filters)
-        names: list[str] = []
-        reclaimed = 0
+        removed: dict[str, str] = {}
         with self._lock:
             for volume in list(self._volumes.values()):
                 unwanted = named or volume.anonymous
                 if self._holders.get(volume.name) or not unwanted:
                     continue
-                if not words.prunable(filters, volume.labels or {}):
-                    continue
-                reclaimed += volume_content.size(self.data(volume.name))
-                self._remove(volume)
-                names.append(volume.name)
+                if words.prunable(filters, volume.labels or {}):
+                    removed[volume.name] = self._remove(volume)
+        reclaimed = 0
+        for path in removed.values():
+            reclaimed += volume_content.size(path)
+            shutil.rmtree(path, ignore_errors=True)
         self._events.volume("prune", "", {"reclaimed": str(reclaimed)})
-        return names, reclaimed
+        return list(removed), reclaimed
 
     def usage(self) -> Sequence[Shown]:
         """All volumes with what they take, for `system df`."""
@@ -255,6 +257,7 @@ class Volumes:
 
         With no points (a removal that keeps volumes) it just lets go of all.
         """
+        removed: list[str] = []
         with self._lock:
             self.unmount(ident)
             for name, holders in list(self._holders.items()):
@@ -262,11 +265,12 @@ class Volumes:
                 if not holders:
                     del self._holders[name]
             for point in points:
-                if point.type == "volume" and point.anonymous and point.name in self._volumes:
-                    try:
-                        self._remove(self._volumes[point.name])
-                    except errors.Conflict:
-                        pass  # another container has it, by --volumes-from
+                own = point.type == "volume" and point.anonymous
+                # Another container may have it, by --volumes-from.
+                if own and point.name in self._volumes and point.name not in self._holders:
+                    removed.append(self._remove(self._volumes[point.name]))
+        for path in removed:
+            shutil.rmtree(path, ignore_errors=True)
 
     # Volumes that are file systems of their own
 
