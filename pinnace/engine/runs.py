@@ -218,8 +218,10 @@ class Runs:
         match event:
             case protocol.Exited():
                 self._exited(ident, event)
-            case None:
+            case None if ident in self.live:
                 self._exited(ident, self._lost(ident))
+            case None:
+                pass  # it has told its exit before, and goes
             case protocol.ExecExited():
                 self.exec_exited(event.id, event.code)
             case protocol.OutOfMemory():

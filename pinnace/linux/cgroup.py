@@ -257,5 +257,8 @@ def children(path: str) -> list[str]:
     """Names of the cgroups directly below path, in whatever hierarchy they are."""
     names: set[str] = set()
     for hierarchy in detect().hierarchies:
-        names.update(cgroup_files.children(hierarchy.target + normal(path)))
+        try:
+            names.update(cgroup_files.children(hierarchy.target + normal(path)))
+        except FileNotFoundError:
+            continue
     return sorted(names)

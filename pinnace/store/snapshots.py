@@ -263,7 +263,9 @@ class Overlay:
 
     def _layers(self, number: int, chain: _Chain, *, volatile: bool) -> Layers:
         folder = f"{self.root}/{number}"
-        return Layers(chain.lowers, folder + "/fs", folder + "/work", volatile, chain.masks)
+        return Layers(
+            chain.lowers, folder + "/fs", folder + "/work", bool(volatile), chain.masks
+        )
 
     def _chain(self, name: str | None) -> _Chain:
         """The stack that ends with the committed snapshot `name`."""
