@@ -124,19 +124,6 @@ def memory(engine: Engine) -> int:
     return sum(kernel.private(pid) for pid in ours)
 
 
-def test_a_reader_that_stops_reading_stops_nobody_else(engine: Engine, api: Client) -> None:
-    script = (
-        "read go; i=0; while [ $i -lt 200000 ]; do echo $i; i=$((i+1)); done; echo done >/tmp/done"
-    )
-    ident = engine.start("sh", "-c", script, OpenStdin=True)
-    stuck, reading = attach(api, ident), attach(api, ident, stdin=True)
-    with stuck, reading:
-        reading.send(b"go\n")
-        reading.expect(b"199999\n", seconds=60)
-
-    assert engine.wait(ident) == 0
-
-
 def test_short_output_before_the_end_is_never_lost(engine: Engine, api: Client) -> None:
     for number in range(20):
         ident = engine.create("echo", str(number))
