@@ -72,7 +72,8 @@ class Reader:
             details=details,
             multiplexed=multiplexed,
         )
-        self._lock = _thread.allocate_lock()
+        self._lock = _thread.allocate_lock()  # of the files
+        self._wakeup_lock = _thread.allocate_lock()  # never held for long
         self._done = self._closed = self._finishing = False
         self._shown = b""  # for the client, more than it wanted at once
         self._rest = b""  # of the current file, an entry's beginning
@@ -115,11 +116,12 @@ class Reader:
                 return b""
             if self._follow is not None:
                 self._follow.wakeup.clear()
-            shown = [self._shown]
-            size = len(self._shown)
             # Asked before the files are: what was written before `finish` is seen then.
             finishing = self._finishing or self._follow is None
-            while size < limit and not self._done:
+            shown = [self._shown]
+            size = len(self._shown)
+            # A log of which nothing is wanted is gone through at once, but for `close`.
+            while size < limit and not self._done and not self._closed:
                 piece = self._advance()
                 if piece is None:
                     self._done = finishing
@@ -133,17 +135,18 @@ class Reader:
 
     def finish(self) -> None:
         """The container has ended and its log is complete: `done` once that is read."""
-        with self._lock:
+        with self._wakeup_lock:
             self._finishing = True
             if self._follow is not None and not self._closed:
                 self._follow.wakeup.set()
 
     def close(self) -> None:
-        """Idempotent."""
-        with self._lock:
+        """Idempotent; a read under way is cut short."""
+        with self._wakeup_lock:
             if self._closed:
                 return
             self._closed = True
+        with self._lock:
             if self._follow is not None:
                 self._follow.close()
             for segment in (self._current, *self._next):
