@@ -35,7 +35,6 @@ def main() -> None:
     os.set_inheritable(_CHANNEL_FD, False)
     channel = Channel(socket.socket(fileno=_CHANNEL_FD))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors are nobody's business but theirs
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the daemon
     cgroup.detect()
     gc.collect()
     gc.freeze()  # collections must not touch, and so copy, the pages that children share
