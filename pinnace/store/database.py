@@ -69,6 +69,7 @@ MIGRATIONS = (
         created INTEGER NOT NULL,
         updated INTEGER NOT NULL
     ) WITHOUT ROWID;
+    CREATE INDEX images_by_parent ON images (parent);
     CREATE TABLE tags (
         reference TEXT PRIMARY KEY,
         repository TEXT NOT NULL,

@@ -82,6 +82,10 @@ class Images:
     def history(self, reference: str) -> Sequence[Shown]:
         return imagelist.history(self.store, self.resolve(reference))
 
+    def layers_size(self) -> int:
+        """Bytes of all layers, each counted once."""
+        return sum(info.size for info in self.store.snapshots.all())
+
     # Names.
 
     def tag(self, reference: str, repo: str, tag: str = "") -> None:

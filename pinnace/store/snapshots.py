@@ -19,7 +19,8 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -219,6 +220,25 @@ class Overlay:
             raise errors.Conflict(f"snapshot {key} has children") from error
         tx.on_commit(lambda: self._forget(key, row[0]))
 
+    @contextmanager
+    def folders(self, key: str) -> Iterator[tuple[str, list[str]]]:
+        """The upper and the lowers of a snapshot, for reading (`differ.changes`, `export`).
+
+        What has to be hidden of a host is hidden by a folder that exists meanwhile.
+        """
+        found = self.mounts(key)
+        lowers = list(found.lowers)
+        if found.masks is None:
+            yield found.upper, lowers
+            return
+        number = self._take_number()
+        try:
+            _make_folder(f"{self.root}/{number}", found.masks.entries)
+            lowers.insert(-1, f"{self.root}/{number}/fs")
+            yield found.upper, lowers
+        finally:
+            self.janitor.discard(str(number))
+
     # The host's own root as the lowest layer.
 
     def add_host(self, name: str, path: str, masks: Callable[[], Masks]) -> None:
@@ -229,6 +249,11 @@ class Overlay:
 
     # How it is done.
 
+    def _take_number(self) -> int:
+        with self._lock:
+            self._next += 1
+            return self._next - 1
+
     def _forget(self, key: str, number: int) -> None:
         self._chains.pop(key, None)
         self._inits.pop(key.removeprefix("init:") or None, None)
@@ -238,9 +263,7 @@ class Overlay:
         self, key: str, kind: Kind, chain: _Chain, make: _Make = _nothing, *, volatile: bool = False
     ) -> int:
         """Folder, then row: a crash in between leaves an orphan for the next sweep."""
-        with self._lock:
-            number = self._next
-            self._next += 1
+        number = self._take_number()
         try:
             make(f"{self.root}/{number}", chain)
             failpoint.hit("snapshot-insert")
@@ -263,9 +286,7 @@ class Overlay:
 
     def _layers(self, number: int, chain: _Chain, *, volatile: bool) -> Layers:
         folder = f"{self.root}/{number}"
-        return Layers(
-            chain.lowers, folder + "/fs", folder + "/work", bool(volatile), chain.masks
-        )
+        return Layers(chain.lowers, folder + "/fs", folder + "/work", bool(volatile), chain.masks)
 
     def _chain(self, name: str | None) -> _Chain:
         """The stack that ends with the committed snapshot `name`."""
@@ -342,11 +363,15 @@ def _make_active(folder: str, chain: _Chain) -> None:
 
 
 def _make_init(folder: str, below: _Chain) -> None:
+    with merged.Directory.open(below.lowers) as image:
+        _make_folder(folder, initlayer.plan(image))
+
+
+def _make_folder(folder: str, entries: Sequence[layers.Entry]) -> None:
     os.mkdir(folder, 0o700)
     os.mkdir(folder + "/fs", 0o700)
     fd = os.open(folder + "/fs", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with merged.Directory.open(below.lowers) as image:
-            layers.make(initlayer.plan(image), fd)
+        layers.make(entries, fd)
     finally:
         os.close(fd)
