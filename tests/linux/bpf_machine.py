@@ -4,6 +4,7 @@
 `decide` reads an OCI filter rule by rule, with none of the compiler's code.
 """
 
+import operator
 import struct
 from typing import NamedTuple
 
@@ -97,9 +98,11 @@ ABIS = {
     "SCMP_ARCH_ARM": "arm",
 }
 _MULTIPLEXED = {
-    "socketcall": "socket bind connect listen accept getsockname getpeername socketpair send recv "
-    "sendto recvfrom shutdown setsockopt getsockopt sendmsg recvmsg accept4 recvmmsg "
-    "sendmmsg".split(),
+    "socketcall": [
+        "socket", "bind", "connect", "listen", "accept", "getsockname", "getpeername",
+        "socketpair", "send", "recv", "sendto", "recvfrom", "shutdown", "setsockopt",
+        "getsockopt", "sendmsg", "recvmsg", "accept4", "recvmmsg", "sendmmsg",
+    ],
     "ipc": ["", "semop", "semget", "semctl", "semtimedop", *[""] * 6, "msgsnd", "msgrcv", "msgget",
             "msgctl", *[""] * 6, "shmat", "shmdt", "shmget", "shmctl"],
 }  # fmt: skip
@@ -113,6 +116,16 @@ _CODES = {
     "SCMP_ACT_KILL_PROCESS": KILL_PROCESS,
 }
 PERMISSIVE = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_NOTIFY")
+
+
+_OPERATORS = {
+    "SCMP_CMP_NE": operator.ne,
+    "SCMP_CMP_LT": operator.lt,
+    "SCMP_CMP_LE": operator.le,
+    "SCMP_CMP_EQ": operator.eq,
+    "SCMP_CMP_GE": operator.ge,
+    "SCMP_CMP_GT": operator.gt,
+}
 
 
 def code(action: str, errno: int | None) -> int:
@@ -150,12 +163,13 @@ def _decide_known(filter: spec.Seccomp, call: Call, name: str, default: int) -> 
             continue
         for mentioned in rule.names:
             if mentioned == name:
-                if not rule.args:
+                if not rule.args or _always_holds(rule):
                     always.append(verdict)
                 elif _holds(rule, call, name):
                     matching.add(verdict)
             if _goes_through(call, name, mentioned):
-                if not (rule.args and rule.action in PERMISSIVE):
+                conditional = rule.args and not _always_holds(rule)
+                if not (conditional and rule.action in PERMISSIVE):
                     matching.add(verdict)
     if always:
         return {always[0]}
@@ -171,6 +185,12 @@ def _goes_through(call: Call, entry: str, name: str) -> bool:
     return 0 <= number - first < len(members) and members[number - first] == name
 
 
+def _always_holds(rule: spec.SeccompRule) -> bool:
+    empty = [a.op == "SCMP_CMP_MASKED_EQ" and a.value == 0 for a in rule.args]
+    indexes = {a.index for a in rule.args}
+    return all(empty) if len(indexes) == len(empty) else any(empty)
+
+
 def _holds(rule: spec.SeccompRule, call: Call, name: str) -> bool:
     results = [_compare(argument, call, name) for argument in rule.args]
     indexes = [argument.index for argument in rule.args]
@@ -178,29 +198,19 @@ def _holds(rule: spec.SeccompRule, call: Call, name: str) -> bool:
 
 
 def _compare(argument: spec.SeccompArg, call: Call, name: str) -> bool:
-    width = 64
-    if (
+    narrow = (
         call.abi in ("i386", "arm")
         or call.number >= 0x40000200
         or argument.index in syscalls_table.narrow_arguments().get(name, ())
-    ):
-        width = 32
-    cut = (1 << width) - 1
-    actual, value = call.arguments[argument.index] & cut, argument.value & cut
-    match argument.op:
-        case "SCMP_CMP_NE":
-            return actual != value
-        case "SCMP_CMP_LT":
-            return actual < value
-        case "SCMP_CMP_LE":
-            return actual <= value
-        case "SCMP_CMP_EQ":
-            return actual == value
-        case "SCMP_CMP_GE":
-            return actual >= value
-        case "SCMP_CMP_GT":
-            return actual > value
-        case "SCMP_CMP_MASKED_EQ":
-            return actual & value == argument.value_two & value
-        case _:
-            raise AssertionError(argument.op)
+    )
+    actual, value = call.arguments[argument.index], argument.value
+    mask, masked = argument.value, argument.value_two & argument.value
+    if narrow:
+        actual &= 0xFFFFFFFF
+        if value >= 2**64 - 2**31:
+            value &= 0xFFFFFFFF
+        if masked >> 32 == mask >> 32 and masked & 1 << 31:
+            mask, masked = mask & 0xFFFFFFFF, masked & 0xFFFFFFFF
+    if argument.op == "SCMP_CMP_MASKED_EQ":
+        return actual & mask == masked
+    return bool(_OPERATORS[argument.op](actual, value))

@@ -100,9 +100,7 @@ def test_more_than_the_kernel_takes_is_an_error() -> None:
     graph = Graph()
     root = graph.verdict(0)
     for number in range(4096):
-        root = graph.test(
-            _NUMBER, sockfilter.EQUAL, number, yes=graph.verdict(number + 1), no=root
-        )
+        root = graph.test(_NUMBER, sockfilter.EQUAL, number, yes=graph.verdict(number + 1), no=root)
 
     with pytest.raises(ValueError, match="the kernel takes 4096"):
         sockfilter.assemble(graph, root)
