@@ -49,9 +49,8 @@ class _Group(NamedTuple):
 def resolve(user: str, passwd: bytes, group: bytes, extra_groups: Sequence[str] = ()) -> Identity:
     """ValueError in Docker's words for what is not found, malformed or out of range."""
     who, _, which = user.partition(":")
-    uid = _number(who)
-    wanted = 0 if not who else uid
-    _check_range(which)
+    wanted = _number(who) if who else 0
+    _number(which)  # out of range is told first, as Docker does
     entry = _find_user(who, wanted, passwd)
     gid = 0
     if entry is not None:
@@ -64,7 +63,7 @@ def resolve(user: str, passwd: bytes, group: bytes, extra_groups: Sequence[str] 
     memberships: list[int] = []
     if which:
         gid = _find_group(which, group)
-    elif entry is not None:
+    elif entry is not None and entry.name:
         memberships = [
             _entry_id(g.gid, f"groups for spec {entry.name}", "group")
             for g in _groups(group)
@@ -86,10 +85,10 @@ def read(root_fd: int, name: str) -> bytes:
     Links are followed, but not out of the root and not through /proc. Raises OSError (EFBIG)
     for a file that is too large to be what it should be.
     """
-    resolve = syscall.RESOLVE_IN_ROOT | syscall.RESOLVE_NO_MAGICLINKS
+    inside = syscall.RESOLVE_IN_ROOT | syscall.RESOLVE_NO_MAGICLINKS
     try:
         # First without opening: to open a FIFO waits, to open a device may act on it.
-        path_fd = syscall.openat2(root_fd, name, os.O_PATH, resolve=resolve)
+        path_fd = syscall.openat2(root_fd, name, os.O_PATH, resolve=inside)
     except OSError as error:
         if error.errno in _ABSENT:
             return b""
@@ -101,7 +100,7 @@ def read(root_fd: int, name: str) -> bytes:
     if not regular:
         return b""
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
-    fd = syscall.openat2(root_fd, name, flags, resolve=resolve)
+    fd = syscall.openat2(root_fd, name, flags, resolve=inside)
     try:
         # Once more: a volume's other users may have exchanged the file meanwhile.
         return _read_regular(fd, name) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
@@ -128,10 +127,6 @@ def _number(text: str) -> int | None:
     if value > MAX_ID or (text[0] == "-" and value):
         raise ValueError(_OUT_OF_RANGE)
     return value
-
-
-def _check_range(text: str) -> None:
-    _number(text)
 
 
 def _entry_id(text: str, what: str, file: str) -> int:

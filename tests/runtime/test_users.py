@@ -123,6 +123,10 @@ def test_a_malformed_entry_is_never_root(line: bytes) -> None:
     assert users.resolve("0", line + b"\n", b"").name == ""
 
 
+def test_an_entry_without_a_name_is_in_no_group() -> None:
+    assert users.resolve("", b":x:0:0::/:\n", b"wheel:x:10:\n").groups == (0,)
+
+
 def test_malformed_entries_of_others_do_not_matter() -> None:
     passwd, group = b"evil:x:y:z::/:\n" + _PASSWD, b"evil:x:y:evil\n" + _GROUP
 
