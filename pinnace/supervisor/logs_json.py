@@ -105,7 +105,7 @@ class _Entry(msgspec.Struct, gc=False):
 
 class _TimedEntry(_Entry, gc=False):
     time: str = ""
-    attrs: ClassVar[dict[str, str]] = {}  # not asked for
+    attrs: ClassVar[dict[str, str]] = {}  # not asked for, not decoded
 
 
 class _DetailedEntry(msgspec.Struct, gc=False):
@@ -124,6 +124,7 @@ _DETAILED = msgspec.json.Decoder(_DetailedEntry)
 _BY_STREAM = attrgetter("stream")
 _BY_DETAILS = attrgetter("stream", "time", "attrs")
 _BLOCK = 64 * 1024
+_SHORTEST_TIME = len("1970-01-01T00:00:00Z")
 
 
 class Format:
@@ -181,17 +182,29 @@ class Format:
 
 def _show(found: Sequence[_Timed], selection: Selection) -> Iterator[bytes]:
     """What a driver wrote at once has one time, so most of the work is done once for many."""
+    known: dict[str, str] = {}  # the attributes before; they rarely change within a log
+    details = b""
     for (stream, when, attributes), entries in groupby(found, _BY_DETAILS):
-        try:
-            passes = selection.passes(nanoseconds(when))
-        except (ValueError, IndexError):
-            continue  # damaged: an entry without its time
-        if selection.ended:
-            return
-        if passes and stream in selection.streams:
-            lines = [entry.log.encode() for entry in entries]
-            details = details_text(attributes) if selection.details else b""
-            yield selection.show(stream, lines, stamp=padded(when), details=details)
+        if not _passes(when, selection):
+            if selection.ended:
+                return
+            continue
+        if stream not in selection.streams:
+            continue
+        if attributes != known:
+            known, details = attributes, details_text(attributes)
+        lines = [entry.log.encode() for entry in entries]
+        stamp = padded(when) if selection.timestamps else ""
+        yield selection.show(stream, lines, stamp=stamp, details=details)
+
+
+def _passes(when: str, selection: Selection) -> bool:
+    if not selection.needs_times:
+        return len(when) >= _SHORTEST_TIME
+    try:
+        return selection.passes(nanoseconds(when))
+    except (ValueError, IndexError):
+        return False  # damaged: an entry without its time
 
 
 # UnicodeDecodeError comes for bytes that are not UTF-8: msgspec has no error of its own for them.

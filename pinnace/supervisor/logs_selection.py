@@ -87,7 +87,9 @@ def stamp_of(time_ns: int) -> str:
 def padded(text: str) -> str:
     """A time as it stands in a json file, with the zeros of its fraction that Go leaves out."""
     if len(text) == 30 and text[29] == "Z":
-        return text
+        return text  # as nine of ten are
+    if text[-1:] == "Z" and text[19:20] == ".":
+        return f"{text[:-1]:0<29.29}Z"
     base, rest = text[:19], text[19:]
     fraction = ""
     if rest[:1] == ".":
