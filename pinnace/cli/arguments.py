@@ -44,7 +44,7 @@ class Option:
         self,
         name: str,
         kind: str,
-        help: str,  # noqa: A002
+        help: str,
         *,
         short: str = "",
         default: Any = None,

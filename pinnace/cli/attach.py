@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pinnace.cli import terminal
+from pinnace.cli.arguments import MANY, Command, Failure, Option
+from pinnace.cli.client import DaemonError, Unreachable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -9,10 +13,6 @@ if TYPE_CHECKING:
     from pinnace.cli.invocation import Invocation
 
     Document = dict[str, Any]
-
-from pinnace.cli import terminal
-from pinnace.cli.arguments import MANY, Command, Failure, Option
-from pinnace.cli.client import DaemonError, Unreachable
 
 
 def start(invocation: Invocation) -> int:

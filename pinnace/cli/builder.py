@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from pinnace.cli.arguments import Command, Option
+from pinnace.cli.container import confirm, say_pruned
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pinnace.cli.invocation import Invocation
-
-from pinnace.cli.arguments import Command, Option
-from pinnace.cli.container import confirm, say_pruned
 
 
 def prune(invocation: Invocation) -> None:

@@ -129,8 +129,10 @@ ALIASES = {
     ("volume", "remove"): "rm",
 }
 
-COMMON = ("run", "exec", "ps", "pull", "push", "images", "login", "logout", "search", "version")
-COMMON += ("info",)
+COMMON = (
+    *("run", "exec", "ps", "pull", "push", "images"),
+    *("login", "logout", "search", "version", "info"),
+)
 
 
 def load(place: str) -> Command:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from pinnace.cli import reference, terminal
+from pinnace.cli.arguments import Command, Failure, Option
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pinnace.cli.invocation import Invocation
-
-from pinnace.cli import reference, terminal
-from pinnace.cli.arguments import Command, Failure, Option
 
 
 def commit(invocation: Invocation) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
+from pinnace.cli import document
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
-
-import os
-
-from pinnace.cli import document
 
 _PROXIES = {
     "httpProxy": "HTTP_PROXY",

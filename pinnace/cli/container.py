@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from pinnace.cli import format, terminal
+from pinnace.cli.arguments import MANY, Command, Failure, Option
+from pinnace.cli.client import DaemonError, together
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pinnace.cli.client import Query
+    from pinnace.cli.connection import Query
     from pinnace.cli.invocation import Invocation
-
-from pinnace.cli import format, terminal
-from pinnace.cli.arguments import MANY, Command, Failure, Option
-from pinnace.cli.client import DaemonError, together
 
 _KINDS = ("C", "A", "D")
 

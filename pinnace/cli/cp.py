@@ -6,6 +6,14 @@ new name; `folder/.` means what is in it.
 
 from __future__ import annotations
 
+import os
+import stat
+import time
+
+from pinnace.cli import document, format, terminal
+from pinnace.cli.arguments import Command, Failure, Option
+from pinnace.cli.client import DaemonError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -14,14 +22,6 @@ if TYPE_CHECKING:
     from pinnace.cli.invocation import Invocation
 
     Stat = dict[str, Any]
-
-import os
-import stat
-import time
-
-from pinnace.cli import document, format, terminal
-from pinnace.cli.arguments import Command, Failure, Option
-from pinnace.cli.client import DaemonError
 
 # Bits of Go's os.FileMode, which the API speaks.
 _GO_DIR, _GO_LINK = 1 << 31, 1 << 27
@@ -212,8 +212,10 @@ def _destination(invocation: Invocation, container: str, target: str) -> tuple[S
             target = os.path.join(_entry(target)[0], found["linkTarget"])
             found = _stat(invocation, container, target)
     except DaemonError as error:
-        if error.status == 404 and "container" in error.message.lower() and (
-            "no such container" in error.message.lower()
+        if (
+            error.status == 404
+            and "container" in error.message.lower()
+            and ("no such container" in error.message.lower())
         ):
             raise
         return None, target
@@ -233,7 +235,9 @@ def _packed(
     try:
         real = os.stat(source) if source.endswith(("/", "/.")) else os.lstat(source)
     except OSError as error:
-        raise Failure(f"lstat {os.path.normpath(source)}: {(error.strerror or '').lower()}") from None
+        raise Failure(
+            f"lstat {os.path.normpath(source)}: {(error.strerror or '').lower()}"
+        ) from None
     source_is_dir = stat.S_ISDIR(real.st_mode)
     if source.endswith("/") and not source_is_dir:
         raise Failure("not a directory")
@@ -259,9 +263,7 @@ def _standard_input() -> Iterator[bytes]:
 
 
 def _stat(invocation: Invocation, container: str, path: str) -> Stat:
-    response = invocation.client.request(
-        "HEAD", f"/containers/{container}/archive", {"path": path}
-    )
+    response = invocation.client.request("HEAD", f"/containers/{container}/archive", {"path": path})
     return _decode_stat(response.headers.get("x-docker-container-path-stat", ""))
 
 
@@ -278,7 +280,9 @@ class Meter:
     """How much was copied, said on a terminal while it goes on and at the end."""
 
     def __init__(self, invocation: Invocation, title: str) -> None:
-        shown = "quiet" not in invocation.arguments.changed and terminal.is_terminal(terminal.STDOUT)
+        shown = "quiet" not in invocation.arguments.changed and terminal.is_terminal(
+            terminal.STDOUT
+        )
         self._shown = shown or ("quiet" in invocation.arguments.changed and not invocation["quiet"])
         self._title = title
         self._count = 0
@@ -304,7 +308,8 @@ class Meter:
 
 CP = Command(
     "cp",
-    "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\t{program} cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
+    "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n"
+    "\t{program} cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
     "Copy files/folders between a container and the local filesystem",
     copy,
     (

@@ -6,14 +6,14 @@ pure-Python fallback that is never used; a whole `ps` must not take longer than 
 
 from __future__ import annotations
 
+import _json
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
     Document = dict[str, Any]
-
-import _json
 
 _SPACE = " \t\r\n"
 

@@ -2,18 +2,94 @@
 
 from __future__ import annotations
 
+from pinnace.cli import specifications
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from pinnace.cli.arguments import Values
-    from pinnace.cli.specifications import Network
 
     Document = dict[str, Any]
 
-from pinnace.cli import specifications
-
 _BUILTIN = ("", "default", "bridge", "host", "none")
+
+
+class Network:
+    """What one --network says: a network and how to be connected to it."""
+
+    __slots__ = (
+        "aliases",
+        "driver_options",
+        "ip",
+        "ip6",
+        "link_local",
+        "links",
+        "mac",
+        "priority",
+        "target",
+    )
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self.aliases: list[str] = []
+        self.driver_options: dict[str, str] = {}
+        self.links: list[str] = []
+        self.ip = ""
+        self.ip6 = ""
+        self.link_local: list[str] = []
+        self.mac = ""
+        self.priority = 0
+
+
+def network(text: str) -> Network:
+    if not _has_keys(text):
+        return Network(text)
+    found = Network("")
+    for field in specifications.csv(text):
+        # Docker reads keys and values alike in small letters.
+        key, separator, value = field.lower().partition("=")
+        if not separator or not key:
+            raise ValueError(f"invalid field {field}")
+        _network_field(found, key.strip(), value.strip())
+    if not found.target:
+        raise ValueError("network name/id is not specified")
+    return found
+
+
+def _has_keys(text: str) -> bool:
+    return any(
+        _is_word(text[i - 1 : i]) and _is_word(text[i + 1 : i + 2])
+        for i, char in enumerate(text)
+        if char == "="
+    )
+
+
+def _is_word(char: str) -> bool:
+    return char == "_" or (char.isascii() and char.isalnum())
+
+
+_TEXTS = {"name": "target", "ip": "ip", "ip6": "ip6", "mac-address": "mac"}
+_LISTS = {"alias": "aliases", "link-local-ip": "link_local"}
+
+
+def _network_field(found: Network, key: str, value: str) -> None:
+    if key in _TEXTS:
+        setattr(found, _TEXTS[key], value)
+    elif key in _LISTS:
+        getattr(found, _LISTS[key]).append(value)
+    elif key == "driver-opt":
+        name, separator, rest = value.partition("=")
+        if not separator or not name:
+            raise ValueError("invalid key value pair format in driver options")
+        found.driver_options[name.strip()] = rest.strip()
+    elif key == "gw-priority":
+        try:
+            found.priority = int(value)
+        except ValueError:
+            raise ValueError(f"invalid gw-priority ({value}): invalid syntax") from None
+    else:
+        raise ValueError(f"invalid field key {key}")
 
 
 def mode(arguments: Values) -> str:
@@ -26,7 +102,7 @@ def config(arguments: Values) -> dict[str, Document]:
     """An endpoint for each network; ValueError for options that contradict each other."""
     networks: list[Network] = arguments["network"]
     if not networks:
-        return {"default": _endpoint(_with_options(specifications.Network("default"), arguments))}
+        return {"default": _endpoint(_with_options(Network("default"), arguments))}
     endpoints: dict[str, Document] = {}
     for index, network in enumerate(networks):
         if index == 0:

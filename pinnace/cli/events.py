@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
+from pinnace.cli import document, moments, terminal
+from pinnace.cli.arguments import Command, Failure, Option
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -9,11 +14,6 @@ if TYPE_CHECKING:
     from pinnace.cli.invocation import Invocation
 
     Event = dict[str, Any]
-
-import time
-
-from pinnace.cli import document, moments, terminal
-from pinnace.cli.arguments import Command, Failure, Option
 
 
 def events(invocation: Invocation) -> None:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+from pinnace.cli import specifications, terminal
+from pinnace.cli.arguments import MANY, Command, Failure, Option
+from pinnace.cli.client import DaemonError, Unreachable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -9,12 +15,6 @@ if TYPE_CHECKING:
     from pinnace.cli.invocation import Invocation
 
     Document = dict[str, Any]
-
-import os
-
-from pinnace.cli import specifications, terminal
-from pinnace.cli.arguments import MANY, Command, Failure, Option
-from pinnace.cli.client import DaemonError, Unreachable
 
 
 def execute(invocation: Invocation) -> int:

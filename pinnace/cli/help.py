@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
+from pinnace.cli import commands, terminal
+from pinnace.cli.arguments import Failure
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pinnace.cli.arguments import Command, Option
-
-import os
-
-from pinnace.cli import commands, terminal
-from pinnace.cli.arguments import Failure
 
 _SUBJECT = "A container engine: Docker's commands, confined by default, quick to start"
 

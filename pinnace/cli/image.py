@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from pinnace.cli.invocation import Invocation
-
-    Row = dict[str, Any]
-
 from pinnace.cli import format, reference, terminal
 from pinnace.cli.arguments import MANY, Command, Failure, Option
 from pinnace.cli.client import DaemonError
 from pinnace.cli.container import confirm
 from pinnace.cli.ps import FORMAT_HELP
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pinnace.cli.invocation import Invocation
+
+    Row = dict[str, Any]
+
 _NONE = "<none>"
-_GROUP = "build history import inspect list load ls prune pull push rm save tag".split()
+_GROUP = [
+    "build",
+    "history",
+    "import",
+    "inspect",
+    "list",
+    "load",
+    "ls",
+    "prune",
+    "pull",
+    "push",
+    "rm",
+    "save",
+    "tag",
+]
 _RAW = (
     "repository: {{.Repository}}\ntag: {{.Tag}}\n%simage_id: {{.ID}}\n"
     "created_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n"
@@ -98,7 +113,7 @@ def _row(image: Row, repository: str, tag: str, digest: str) -> Row:
 
 
 def view(*, whole: bool, digests: bool) -> format.View:
-    fields = {
+    fields: dict[str, Callable[..., Any]] = {
         "ID": lambda row: row["Id"] if whole else format.short_id(row["Id"]),
         "Repository": lambda row: row["Repository"],
         "Tag": lambda row: row["Tag"],
@@ -177,10 +192,14 @@ def tag(invocation: Invocation) -> None:
     try:
         name = reference.named(target)
     except ValueError as error:
-        raise Failure(f'Error parsing reference: "{target}" is not a valid repository/tag: {error}') from None
+        raise Failure(
+            f'Error parsing reference: "{target}" is not a valid repository/tag: {error}'
+        ) from None
     if name.digest:
         raise Failure("refusing to create a tag with a digest reference")
-    invocation.client.post(f"/images/{source}/tag", {"repo": name.name, "tag": name.tag or "latest"})
+    invocation.client.post(
+        f"/images/{source}/tag", {"repo": name.name, "tag": name.tag or "latest"}
+    )
 
 
 def history(invocation: Invocation) -> None:
@@ -195,7 +214,7 @@ def history(invocation: Invocation) -> None:
 
 
 def _history_view(*, whole: bool, human: bool) -> format.View:
-    fields = {
+    fields: dict[str, Callable[..., Any]] = {
         "ID": lambda row: row["Id"] if whole else format.short_id(row["Id"]),
         "CreatedAt": _created_at,
         "CreatedSince": lambda row: _created_since(row) if human else _created_at(row),
@@ -234,8 +253,10 @@ def _created_by(row: Row, *, whole: bool) -> str:
 
 
 def prune(invocation: Invocation) -> None:
-    what = "images without at least one container associated to them" if invocation["all"] else (
-        "dangling images"
+    what = (
+        "images without at least one container associated to them"
+        if invocation["all"]
+        else ("dangling images")
     )
     if not invocation["force"] and not confirm(f"WARNING! This will remove all {what}."):
         return
@@ -262,9 +283,7 @@ def prune_images(invocation: Invocation, *, everything: bool) -> Row:
 _LIST = (
     Option("all", "bool", "Show all images (default hides intermediate images)", short="a"),
     Option("digests", "bool", "Show digests"),
-    Option(
-        "filter", "filter", "Filter output based on conditions provided", short="f"
-    ),
+    Option("filter", "filter", "Filter output based on conditions provided", short="f"),
     Option("format", "string", FORMAT_HELP),
     Option("no-trunc", "bool", "Don't truncate output"),
     Option("quiet", "bool", "Only show image IDs", short="q"),
@@ -280,7 +299,13 @@ IMAGES = Command(
     aliases=_LIST_ALIASES,
 )
 LS = Command(
-    "ls", "[OPTIONS] [REPOSITORY[:TAG]]", "List images", images, _LIST, at_most=1, aliases=_LIST_ALIASES
+    "ls",
+    "[OPTIONS] [REPOSITORY[:TAG]]",
+    "List images",
+    images,
+    _LIST,
+    at_most=1,
+    aliases=_LIST_ALIASES,
 )
 _REMOVE = (
     Option("force", "bool", "Force removal of the image", short="f"),

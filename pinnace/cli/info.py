@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pinnace.cli import format, terminal
+from pinnace.cli.arguments import Command, Failure, Option
+from pinnace.cli.client import DaemonError, Unreachable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -10,10 +14,6 @@ if TYPE_CHECKING:
     from pinnace.cli.invocation import Invocation
 
     Document = dict[str, Any]
-
-from pinnace.cli import format, terminal
-from pinnace.cli.arguments import Command, Failure, Option
-from pinnace.cli.client import DaemonError, Unreachable
 
 
 def info(invocation: Invocation) -> int:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pinnace.cli import document, terminal
+from pinnace.cli.arguments import MANY, Command, Failure, Option
+from pinnace.cli.client import DaemonError
+from pinnace.cli.connection import quote
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -10,10 +15,6 @@ if TYPE_CHECKING:
     from pinnace.cli.invocation import Invocation
 
     Getter = Callable[[Invocation, str], Any]
-
-from pinnace.cli import document, terminal
-from pinnace.cli.arguments import MANY, Command, Failure, Option
-from pinnace.cli.client import DaemonError, quote
 
 
 def _container(invocation: Invocation, name: str) -> Any:
@@ -51,8 +52,10 @@ _OTHER_KINDS = ("config", "node", "plugin", "secret", "service", "task")
 def inspect(invocation: Invocation) -> int:
     kind = invocation["type"]
     if "type" in invocation.arguments.changed and not kind:
-        raise Failure('type is empty: must be one of "config", "container", "image", "network", '
-                      '"node", "plugin", "secret", "service", "task", "volume"')
+        raise Failure(
+            'type is empty: must be one of "config", "container", "image", "network", '
+            '"node", "plugin", "secret", "service", "task", "volume"'
+        )
     if kind and kind not in _KINDS:
         if kind in _OTHER_KINDS:
             raise Failure(f"{kind}s are not supported")
@@ -68,7 +71,8 @@ def _anything(invocation: Invocation, name: str) -> Any:
         try:
             return getter(invocation, name)
         except DaemonError as error:
-            if error.status != 404:
+            # The name may be no image's at all, and still be a volume's.
+            if error.status != 404 and "invalid reference format" not in error.message:
                 raise
     raise Failure(f"Error: No such object: {name}")
 

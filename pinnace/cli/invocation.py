@@ -1,6 +1,10 @@
-"""What a command is given: its arguments, and the way to the daemon, opened when first asked for."""
+"""What a command is given: its arguments, and the way to the daemon, opened when asked for."""
 
 from __future__ import annotations
+
+from pinnace.cli.arguments import Failure
+from pinnace.cli.client import Client
+from pinnace.cli.connection import Address, default_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -9,9 +13,6 @@ if TYPE_CHECKING:
 
     from pinnace.cli.arguments import Values
     from pinnace.cli.config import Config
-
-from pinnace.cli.arguments import Failure
-from pinnace.cli.client import Address, Client, default_address
 
 
 class Globals:

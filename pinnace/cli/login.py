@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pinnace.cli.invocation import Invocation
-
 import os
 
 from pinnace.cli import terminal
 from pinnace.cli.arguments import Command, Failure, Option
 from pinnace.cli.registry import HUB
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pinnace.cli.invocation import Invocation
 
 _UNSAFE = (
     "WARNING! Your credentials are stored unencrypted in '{path}'.\n"
@@ -24,14 +24,14 @@ def login(invocation: Invocation) -> None:
     user, password = invocation["username"], invocation["password"]
     if invocation["password-stdin"]:
         if password:
-            raise Failure("conflicting options: cannot specify both --password and --password-stdin")
+            raise Failure(
+                "conflicting options: cannot specify both --password and --password-stdin"
+            )
         if not user:
             raise Failure("the --password-stdin option requires --username to be set")
         password = _standard_input().rstrip("\r\n")
     elif password:
-        terminal.warn(
-            "WARNING! Using --password via the CLI is insecure. Use --password-stdin."
-        )
+        terminal.warn("WARNING! Using --password via the CLI is insecure. Use --password-stdin.")
     if not user or not password:
         user, password = _ask(user, password)
     auth = {"username": user, "password": password, "serveraddress": server}
@@ -105,7 +105,9 @@ LOGIN = Command(
     login,
     (
         Option("password", "string", "Password or Personal Access Token (PAT)", short="p"),
-        Option("password-stdin", "bool", "Take the Password or Personal Access Token (PAT) from stdin"),
+        Option(
+            "password-stdin", "bool", "Take the Password or Personal Access Token (PAT) from stdin"
+        ),
         Option("username", "string", "Username", short="u"),
     ),
     at_most=1,
@@ -117,5 +119,6 @@ LOGOUT = Command(
     "Log out from a registry",
     logout,
     at_most=1,
-    long="Log out from a registry.\nIf no server is specified, the default is defined by the daemon.",
+    long="Log out from a registry.\n"
+    "If no server is specified, the default is defined by the daemon.",
 )

@@ -6,13 +6,6 @@ terminal) stay light; everything else is imported by the command that needs it.
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import NoReturn
-
-    from pinnace.cli.arguments import Command
-
 import os
 import sys
 
@@ -20,6 +13,13 @@ from pinnace.cli import arguments, commands, terminal
 from pinnace.cli.arguments import Failure, HelpWanted, Option, UsageError
 from pinnace.cli.client import DaemonError, Unreachable
 from pinnace.cli.invocation import Globals, Invocation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import NoReturn
+
+    from pinnace.cli.arguments import Command
 
 GLOBAL_OPTIONS = (
     Option("config", "string", "Location of client config files (default {config})"),
@@ -44,7 +44,7 @@ GLOBAL_OPTIONS = (
 
 def main() -> NoReturn:
     """The console script: runs the command in `sys.argv` and leaves without any ado."""
-    import _signal
+    import _signal  # type: ignore[import-not-found]
 
     # A reader that has gone (`ps | head -1`) and Ctrl-C end us as they end any program.
     _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)

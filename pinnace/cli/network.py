@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from pinnace.cli.invocation import Invocation
-
-    Row = dict[str, Any]
-
 from pinnace.cli import format, specifications, terminal
 from pinnace.cli.arguments import MANY, Command, Failure, Option
 from pinnace.cli.client import DaemonError, Unreachable
 from pinnace.cli.container import _natural, confirm
 from pinnace.cli.ps import FORMAT_HELP
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pinnace.cli.invocation import Invocation
+
+    Row = dict[str, Any]
 
 
 def list_all(invocation: Invocation) -> None:
@@ -33,7 +34,7 @@ def list_all(invocation: Invocation) -> None:
 
 
 def _view(*, whole: bool) -> format.View:
-    fields = {
+    fields: dict[str, Callable[..., Any]] = {
         "ID": lambda row: row["Id"] if whole else format.short_id(row["Id"]),
         "Name": lambda row: row["Name"],
         "Driver": lambda row: row["Driver"],
@@ -72,7 +73,9 @@ def create(invocation: Invocation) -> None:
     labels = (text.partition("=") for text in invocation["label"])
     try:
         ipam = ipam_config(
-            invocation["subnet"], invocation["ip-range"], invocation["gateway"],
+            invocation["subnet"],
+            invocation["ip-range"],
+            invocation["gateway"],
             invocation["aux-address"],
         )
     except ValueError as error:
@@ -167,7 +170,7 @@ def connect(invocation: Invocation) -> None:
     }
     from pinnace.cli import endpoints
 
-    wanted = specifications.Network(network)
+    wanted = endpoints.Network(network)
     wanted.links, wanted.aliases = invocation["link"], invocation["alias"]
     wanted.priority = invocation["gw-priority"]
     settings = endpoints.endpoint(wanted)
@@ -214,7 +217,6 @@ def prune(invocation: Invocation) -> None:
     names = (done or {}).get("NetworksDeleted")
     if names:
         terminal.say("Deleted Networks:\n" + "".join(f"{name}\n" for name in names))
-
 
 
 CREATE = Command(
@@ -314,11 +316,7 @@ DISCONNECT = Command(
     "[OPTIONS] NETWORK CONTAINER",
     "Disconnect a container from a network",
     disconnect,
-    (
-        Option(
-            "force", "bool", "Force the container to disconnect from a network", short="f"
-        ),
-    ),
+    (Option("force", "bool", "Force the container to disconnect from a network", short="f"),),
     at_least=2,
     at_most=2,
 )

@@ -6,13 +6,13 @@ for a link while we walk is refused, not read.
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 import os
 import stat
 import tarfile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PIECE = 1 << 18
 _BLOCK = 512
@@ -90,9 +90,7 @@ def _info(name: str, status: os.stat_result) -> tarfile.TarInfo:
     return info
 
 
-def _special(
-    info: tarfile.TarInfo, status: os.stat_result, folder_fd: int, entry: str
-) -> None:
+def _special(info: tarfile.TarInfo, status: os.stat_result, folder_fd: int, entry: str) -> None:
     mode = status.st_mode
     if stat.S_ISLNK(mode):
         info.type, info.linkname = tarfile.SYMTYPE, os.readlink(entry, dir_fd=folder_fd)

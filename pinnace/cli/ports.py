@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from pinnace.cli import quantities, specifications
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     Bindings = dict[str, list[dict[str, str]]]
-
-from pinnace.cli import quantities, specifications
 
 _PROTOCOLS = ("tcp", "udp", "sctp")
 

@@ -1,6 +1,11 @@
-"""The daemon's messages about a transfer, drawn: a line for each layer on a terminal, else plain lines."""
+"""The daemon's messages about a transfer, drawn: on a terminal each layer has its line."""
 
 from __future__ import annotations
+
+import time
+
+from pinnace.cli import format, terminal
+from pinnace.cli.arguments import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -8,11 +13,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     Message = dict[str, Any]
-
-import time
-
-from pinnace.cli import format, terminal
-from pinnace.cli.arguments import Failure
 
 _BAR = 50
 
@@ -39,7 +39,7 @@ def display(
 
 
 class Screen:
-    """Which layer is on which line, counted from the cursor; `width` is 0 when it is no terminal."""
+    """Which layer is on which line; a `width` of 0 says that it is no terminal."""
 
     def __init__(self, fd: int, width: int) -> None:
         self._fd = fd

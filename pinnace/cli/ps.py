@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from pinnace.cli import document, format, terminal
+from pinnace.cli.arguments import Command, Option
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from pinnace.cli.invocation import Invocation
 
     Row = dict[str, Any]
-
-from pinnace.cli import document, format, terminal
-from pinnace.cli.arguments import Command, Option
 
 FORMAT_HELP = (
     "Format output using a custom template:\n"
@@ -93,7 +94,7 @@ def _ident(row: Row, invocation: Invocation) -> str:
 
 def container_view(*, whole: bool, sizes: bool) -> format.View:
     """The fields of a container in a list; `whole` cuts nothing short."""
-    fields = {
+    fields: dict[str, Callable[..., Any]] = {
         "ID": lambda row: row["Id"] if whole else format.short_id(row["Id"]),
         "Image": lambda row: _image(row, whole=whole),
         "Command": lambda row: document.encode(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from pinnace.cli import document, format, progress, reference, terminal
+from pinnace.cli.arguments import Command, Failure, Option
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from pinnace.cli.invocation import Invocation
-
-from pinnace.cli import document, format, progress, reference, terminal
-from pinnace.cli.arguments import Command, Failure, Option
 
 HUB = "https://index.docker.io/v1/"
 
@@ -185,9 +185,7 @@ PUSH = Command(
     _push_command,
     (
         Option("all-tags", "bool", "Push all tags of an image to the repository", short="a"),
-        Option(
-            "disable-content-trust", "bool", "Skip image signing (default true)", default=True
-        ),
+        Option("disable-content-trust", "bool", "Skip image signing (default true)", default=True),
         Option(
             "platform",
             "string",

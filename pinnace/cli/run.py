@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
+from pinnace.cli import create as creation
+from pinnace.cli import run_options, terminal
+from pinnace.cli.arguments import MANY, Command, Failure
+from pinnace.cli.client import DaemonError, Unreachable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -9,13 +16,6 @@ if TYPE_CHECKING:
     from pinnace.cli.invocation import Invocation
 
     Document = dict[str, Any]
-
-import os
-
-from pinnace.cli import create as creation
-from pinnace.cli import run_options, terminal
-from pinnace.cli.arguments import MANY, Command, Failure
-from pinnace.cli.client import DaemonError, Unreachable
 
 _NOT_EXECUTABLE = ("permission denied", "is a directory")
 _NOT_THERE = (

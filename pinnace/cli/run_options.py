@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pinnace.cli import quantities, specifications
+from pinnace.cli import endpoints, mounts, quantities, specifications
 from pinnace.cli.arguments import Option
 
 # What becomes the container's configuration; `run` and `create` share all of it.
@@ -176,12 +176,10 @@ CONTAINER = (
         "Tune container memory swappiness (0 to 100) (default -1)",
         default=-1,
     ),
-    Option(
-        "mount", "mount", "Attach a filesystem mount to the container", check=specifications.mount
-    ),
-    Option("net", "network", "", key="network", hidden=True, check=specifications.network),
+    Option("mount", "mount", "Attach a filesystem mount to the container", check=mounts.mount),
+    Option("net", "network", "", key="network", hidden=True, check=endpoints.network),
     Option("net-alias", "list", "", key="network-alias", hidden=True),
-    Option("network", "network", "Connect a container to a network", check=specifications.network),
+    Option("network", "network", "Connect a container to a network", check=endpoints.network),
     Option("network-alias", "list", "Add network-scoped alias for the container"),
     Option("no-healthcheck", "bool", "Disable any container-specified HEALTHCHECK"),
     Option("oom-kill-disable", "bool", "Disable OOM Killer"),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from pinnace.cli.arguments import Command
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pinnace.cli.invocation import Invocation
-
-from pinnace.cli.arguments import Command
 
 
 def runtime(invocation: Invocation) -> int:

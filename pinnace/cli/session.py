@@ -6,17 +6,18 @@ container that is removed at once is never seen to end.
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pinnace.cli.client import Connection, Pending
-    from pinnace.cli.invocation import Invocation
-
 from pinnace.cli import terminal
 from pinnace.cli.arguments import Failure
 from pinnace.cli.client import DaemonError, Unreachable
 from pinnace.cli.streams import Conversation, SystemFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pinnace.cli.client import Pending
+    from pinnace.cli.connection import Connection
+    from pinnace.cli.invocation import Invocation
 
 
 class NotStarted(Exception):
@@ -147,8 +148,7 @@ class Exit:
             except (Unreachable, ValueError) as error:
                 self._failure = str(error)
             else:
-                error = result.get("Error") or {}
-                self._failure = error.get("Message") or ""
+                self._failure = (result.get("Error") or {}).get("Message", "")
                 if not self._failure:
                     return int(result["StatusCode"])
         terminal.warn(f"error waiting for container: {self._failure}")

@@ -1,4 +1,4 @@
-"""The small languages inside options (`--mount type=bind,...`, `--ulimit nofile=1024`): text to API values.
+"""The small languages inside options (`--mount type=bind,...`): text to the API's values.
 
 Everything here is pure but for `variable`, which may take a value from our own environment.
 ValueError says what is wrong, in Docker's words.
@@ -6,25 +6,47 @@ ValueError says what is wrong, in Docker's words.
 
 from __future__ import annotations
 
+import _socket
+import os
+
+from pinnace.cli import quantities
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     Document = dict[str, Any]
 
-import os
-
-import _socket
-from pinnace.cli import quantities
-
 _ULIMITS = frozenset(
-    "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending "
-    "stack".split()
+    [
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
+    ]
 )
 _SYSCTLS = frozenset(
-    "kernel.msgmax kernel.msgmnb kernel.msgmni kernel.sem kernel.shmall kernel.shmmax "
-    "kernel.shmmni kernel.shm_rmid_forced".split()
+    [
+        "kernel.msgmax",
+        "kernel.msgmnb",
+        "kernel.msgmni",
+        "kernel.sem",
+        "kernel.shmall",
+        "kernel.shmmax",
+        "kernel.shmmni",
+        "kernel.shm_rmid_forced",
+    ]
 )
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _DIGITS = frozenset("0123456789")
@@ -288,7 +310,7 @@ def gpus(text: str) -> Document:
         elif key == "capabilities":
             request["Capabilities"] = [[*value.split(","), "gpu"]]
         elif key == "options":
-            request["Options"] = dict(_pair(each) for each in csv(value))
+            request["Options"] = dict(pair(each) for each in csv(value))
         else:
             raise ValueError(f"unexpected key '{key}' in '{field}'")
     if "count" not in seen and request["DeviceIDs"] is None:
@@ -307,262 +329,6 @@ def _gpu_count(text: str) -> int:
         ) from None
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
     key, _, value = text.partition("=")
     return key, value
-
-
-class Network:
-    """What one --network says: a network and how to be connected to it."""
-
-    __slots__ = (
-        "aliases",
-        "driver_options",
-        "ip",
-        "ip6",
-        "link_local",
-        "links",
-        "mac",
-        "priority",
-        "target",
-    )
-
-    def __init__(self, target: str) -> None:
-        self.target = target
-        self.aliases: list[str] = []
-        self.driver_options: dict[str, str] = {}
-        self.links: list[str] = []
-        self.ip = ""
-        self.ip6 = ""
-        self.link_local: list[str] = []
-        self.mac = ""
-        self.priority = 0
-
-
-def network(text: str) -> Network:
-    if not _has_keys(text):
-        return Network(text)
-    found = Network("")
-    for field in csv(text):
-        # Docker reads keys and values alike in small letters.
-        key, separator, value = field.lower().partition("=")
-        if not separator or not key:
-            raise ValueError(f"invalid field {field}")
-        _network_field(found, key.strip(), value.strip())
-    if not found.target:
-        raise ValueError("network name/id is not specified")
-    return found
-
-
-def _has_keys(text: str) -> bool:
-    return any(
-        _is_word(text[i - 1 : i]) and _is_word(text[i + 1 : i + 2])
-        for i, char in enumerate(text)
-        if char == "="
-    )
-
-
-def _is_word(char: str) -> bool:
-    return char == "_" or (char.isascii() and char.isalnum())
-
-
-def _network_field(found: Network, key: str, value: str) -> None:
-    if key == "name":
-        found.target = value
-    elif key == "alias":
-        found.aliases.append(value)
-    elif key == "ip":
-        found.ip = value
-    elif key == "ip6":
-        found.ip6 = value
-    elif key == "mac-address":
-        found.mac = value
-    elif key == "link-local-ip":
-        found.link_local.append(value)
-    elif key == "driver-opt":
-        name, separator, rest = value.partition("=")
-        if not separator or not name:
-            raise ValueError("invalid key value pair format in driver options")
-        found.driver_options[name.strip()] = rest.strip()
-    elif key == "gw-priority":
-        try:
-            found.priority = int(value)
-        except ValueError:
-            raise ValueError(f"invalid gw-priority ({value}): invalid syntax") from None
-    else:
-        raise ValueError(f"invalid field key {key}")
-
-
-def mount(text: str) -> Document:
-    """The API's Mount of one --mount."""
-    found: Document = {"Type": "volume"}
-    for field in csv(text):
-        key, separator, value = field.partition("=")
-        key = key.lower()
-        if not separator:
-            if key not in ("readonly", "ro", "volume-nocopy", "bind-nonrecursive"):
-                raise ValueError(f"invalid field '{field}' must be a key=value pair")
-            value = "true"
-        setter = _MOUNT_FIELDS.get(key)
-        if setter is None:
-            raise ValueError(f"unexpected key '{key}' in '{field}'")
-        try:
-            setter(found, value)
-        except quantities_error:
-            raise ValueError(f"invalid value for {key}: {value}") from None
-    _check_mount(found)
-    return {key: value for key, value in found.items() if value not in ("", False)}
-
-
-class quantities_error(ValueError):  # noqa: N801 - used as a marker only
-    """A value can't be read; the caller names the key."""
-
-
-def _check_mount(found: Document) -> None:
-    kind = found["Type"]
-    if not kind:
-        raise ValueError("type is required")
-    if not found.get("Target"):
-        raise ValueError("target is required")
-    for option, owner in (
-        ("VolumeOptions", "volume"),
-        ("ImageOptions", "image"),
-        ("BindOptions", "bind"),
-        ("TmpfsOptions", "tmpfs"),
-    ):
-        if option in found and kind != owner:
-            raise ValueError(f"cannot mix '{owner}-*' options with mount type '{kind}'")
-    bind = found.get("BindOptions", {})
-    needs = "requires 'readonly' to be specified in conjunction"
-    if bind.get("ReadOnlyNonRecursive") and not found.get("ReadOnly"):
-        raise ValueError(f"option 'bind-recursive=writable' {needs}")
-    if bind.get("ReadOnlyForceRecursive"):
-        if not found.get("ReadOnly"):
-            raise ValueError(f"option 'bind-recursive=readonly' {needs}")
-        if bind.get("Propagation") != "rprivate":
-            raise ValueError(
-                "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be "
-                "specified in conjunction"
-            )
-
-
-def _mount_source(found: Document, value: str) -> None:
-    found["Source"] = os.path.abspath(value) if value.startswith(".") else value
-
-
-def _mount_readonly(found: Document, value: str) -> None:
-    found["ReadOnly"] = _mount_boolean(value)
-
-
-def _mount_boolean(value: str) -> bool:
-    try:
-        return boolean(value)
-    except ValueError:
-        raise quantities_error from None
-
-
-def _options(found: Document, kind: str) -> Document:
-    fresh: Document = {"DriverConfig": {}} if kind == "VolumeOptions" else {}
-    options: Document = found.setdefault(kind, fresh)
-    return options
-
-
-def _bind_recursive(found: Document, value: str) -> None:
-    flags = {
-        "enabled": "",
-        "disabled": "NonRecursive",
-        "writable": "ReadOnlyNonRecursive",
-        "readonly": "ReadOnlyForceRecursive",
-    }
-    if value not in flags:
-        raise ValueError(
-            f"invalid value for bind-recursive: {value} "
-            '(must be "enabled", "disabled", "writable", or "readonly")'
-        )
-    if flags[value]:
-        _options(found, "BindOptions")[flags[value]] = True
-
-
-def _bind_nonrecursive(found: Document, value: str) -> None:
-    options = _options(found, "BindOptions")
-    if _mount_boolean(value):
-        options["NonRecursive"] = True
-
-
-def _volume_nocopy(found: Document, value: str) -> None:
-    options = _options(found, "VolumeOptions")
-    if _mount_boolean(value):
-        options["NoCopy"] = True
-
-
-def _volume_label(found: Document, value: str) -> None:
-    key, text = _pair(value)
-    options = _options(found, "VolumeOptions")
-    if key:
-        options.setdefault("Labels", {})[key] = text
-
-
-def _volume_driver_option(found: Document, value: str) -> None:
-    key, text = _pair(value)
-    driver = _options(found, "VolumeOptions")["DriverConfig"]
-    if key:
-        driver.setdefault("Options", {})[key] = text
-
-
-def _tmpfs_size(found: Document, value: str) -> None:
-    try:
-        _options(found, "TmpfsOptions")["SizeBytes"] = quantities.size(value)
-    except ValueError:
-        raise quantities_error from None
-
-
-def _tmpfs_mode(found: Document, value: str) -> None:
-    if not value or value.strip("01234567"):
-        raise quantities_error
-    _options(found, "TmpfsOptions")["Mode"] = int(value, 8)
-
-
-def _plain(name: str, *, low: bool = False) -> Callable[[Document, str], None]:
-    def keep(found: Document, value: str) -> None:
-        found[name] = value.lower() if low else value
-
-    return keep
-
-
-def _option(kind: str, name: str, *, low: bool = False) -> Callable[[Document, str], None]:
-    def keep(found: Document, value: str) -> None:
-        options = _options(found, kind)
-        if value:
-            options[name] = value.lower() if low else value
-
-    return keep
-
-
-def _volume_driver(found: Document, value: str) -> None:
-    driver = _options(found, "VolumeOptions")["DriverConfig"]
-    if value:
-        driver["Name"] = value
-
-
-_MOUNT_FIELDS: dict[str, Callable[[Document, str], None]] = {
-    "type": _plain("Type", low=True),
-    "source": _mount_source,
-    "src": _mount_source,
-    "target": _plain("Target"),
-    "dst": _plain("Target"),
-    "destination": _plain("Target"),
-    "readonly": _mount_readonly,
-    "ro": _mount_readonly,
-    "consistency": _plain("Consistency", low=True),
-    "bind-propagation": _option("BindOptions", "Propagation", low=True),
-    "bind-nonrecursive": _bind_nonrecursive,
-    "bind-recursive": _bind_recursive,
-    "volume-subpath": _option("VolumeOptions", "Subpath"),
-    "volume-nocopy": _volume_nocopy,
-    "volume-label": _volume_label,
-    "volume-driver": _volume_driver,
-    "volume-opt": _volume_driver_option,
-    "image-subpath": _option("ImageOptions", "Subpath"),
-    "tmpfs-size": _tmpfs_size,
-    "tmpfs-mode": _tmpfs_mode,
-}

@@ -2,16 +2,6 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
-    from pinnace.cli.client import Response
-    from pinnace.cli.invocation import Invocation
-
-    Sample = dict[str, Any]
-
 import select
 import time
 
@@ -19,6 +9,16 @@ from pinnace.cli import document, format, terminal
 from pinnace.cli.arguments import MANY, Command, Failure, Option
 from pinnace.cli.client import DaemonError, Unreachable
 from pinnace.cli.ps import FORMAT_HELP
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from pinnace.cli.client import Response
+    from pinnace.cli.invocation import Invocation
+
+    Sample = dict[str, Any]
 
 _PERIOD = 0.5
 _HEADERS = {
@@ -89,7 +89,7 @@ class Watch:
             filters = {"type": {"container": True}}
             query = {"filters": filters}
             client = self._invocation.new_client()
-            self._events = client.request("GET", "/events", query)  # type: ignore[arg-type]
+            self._events = client.request("GET", "/events", query)
         for name in self._invocation.operands or _listed(self._invocation):
             self._open(name)
         due = time.monotonic()
@@ -220,7 +220,7 @@ def _block_io(block: Sample) -> tuple[int, int]:
 
 
 def _view(*, whole: bool) -> format.View:
-    fields = {
+    fields: dict[str, Callable[..., Any]] = {
         "Container": lambda row: row["Container"],
         "Name": lambda row: row["Name"] or "--",
         "ID": lambda row: row["ID"] if whole else row["ID"][:12],
@@ -254,9 +254,7 @@ STATS = Command(
     (
         Option("all", "bool", "Show all containers (default shows just running)", short="a"),
         Option("format", "string", FORMAT_HELP),
-        Option(
-            "no-stream", "bool", "Disable streaming stats and only pull the first result"
-        ),
+        Option("no-stream", "bool", "Disable streaming stats and only pull the first result"),
         Option("no-trunc", "bool", "Do not truncate output"),
     ),
     at_most=MANY,

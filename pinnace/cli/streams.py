@@ -11,19 +11,19 @@ Rule 2: the terminal is restored before anything else is done once the conversat
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from pinnace.cli.client import Connection
-
+import _signal  # type: ignore[import-not-found]  # signal itself takes 3 ms for its enums
+import _socket
 import os
 import select
 import time
 
-import _signal
-import _socket
 from pinnace.cli import terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pinnace.cli.connection import Connection
 
 _READ = 1 << 16
 _HEADER = 8
@@ -32,23 +32,20 @@ _SYSTEM_ERROR = 3
 _RESIZE_TRIES = 10
 
 # What is passed on to a container; SIGWINCH is not: to some servers it means "stop".
-PROXIED = {
-    number: name
-    for number, name in (
-        (_signal.SIGHUP, "HUP"),
-        (_signal.SIGINT, "INT"),
-        (_signal.SIGQUIT, "QUIT"),
-        (_signal.SIGABRT, "ABRT"),
-        (_signal.SIGUSR1, "USR1"),
-        (_signal.SIGUSR2, "USR2"),
-        (_signal.SIGALRM, "ALRM"),
-        (_signal.SIGTERM, "TERM"),
-        (_signal.SIGCONT, "CONT"),
-        (_signal.SIGTSTP, "TSTP"),
-        (_signal.SIGVTALRM, "VTALRM"),
-        (_signal.SIGPROF, "PROF"),
-        (_signal.SIGIO, "IO"),
-    )
+PROXIED: dict[int, str] = {
+    _signal.SIGHUP: "HUP",
+    _signal.SIGINT: "INT",
+    _signal.SIGQUIT: "QUIT",
+    _signal.SIGABRT: "ABRT",
+    _signal.SIGUSR1: "USR1",
+    _signal.SIGUSR2: "USR2",
+    _signal.SIGALRM: "ALRM",
+    _signal.SIGTERM: "TERM",
+    _signal.SIGCONT: "CONT",
+    _signal.SIGTSTP: "TSTP",
+    _signal.SIGVTALRM: "VTALRM",
+    _signal.SIGPROF: "PROF",
+    _signal.SIGIO: "IO",
 }
 _DEADLY = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM)
 
@@ -128,7 +125,7 @@ class Signals:
     def __exit__(self, *_: object) -> None:
         _signal.set_wakeup_fd(-1)
         for number, handler in self._before:
-            _signal.signal(number, handler)  # type: ignore[arg-type]
+            _signal.signal(number, handler)
         for fd in self._fds:
             os.close(fd)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from pinnace.cli import format, image, ps, terminal, volume
+from pinnace.cli.arguments import Command, Failure, Option
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from pinnace.cli.invocation import Invocation
 
     Row = dict[str, Any]
-
-from pinnace.cli import format, image, ps, terminal, volume
-from pinnace.cli.arguments import Command, Failure, Option
 
 _RUNNING = ("running", "paused", "restarting")
 
@@ -105,13 +106,27 @@ def _verbose(usage: Row) -> str:
     ]
     containers = [{**each, "SizeRootFs": 0} for each in usage.get("Containers") or ()]
     image_view = image.view(whole=False, digests=False)
-    image_view.columns = (
-        "Repository Tag ID CreatedSince Size SharedSize UniqueSize Containers".split()
-    )
+    image_view.columns = [
+        "Repository",
+        "Tag",
+        "ID",
+        "CreatedSince",
+        "Size",
+        "SharedSize",
+        "UniqueSize",
+        "Containers",
+    ]
     container_view = ps.container_view(whole=False, sizes=True)
-    container_view.columns = (
-        "ID Image Command LocalVolumes Size RunningFor Status Names".split()
-    )
+    container_view.columns = [
+        "ID",
+        "Image",
+        "Command",
+        "LocalVolumes",
+        "Size",
+        "RunningFor",
+        "Status",
+        "Names",
+    ]
     volume_view = volume.view()
     volume_view.columns = ("Name", "Links", "Size")
     return (
@@ -127,7 +142,7 @@ def _verbose(usage: Row) -> str:
 
 
 def _cache_view() -> format.View:
-    fields = {
+    fields: dict[str, Callable[..., Any]] = {
         "ID": lambda row: row["ID"][:12] + ("*" if row.get("InUse") else ""),
         "CacheType": lambda row: row["Type"],
         "Size": lambda row: format.size(row["Size"], 3),
@@ -196,7 +211,9 @@ def _warning(filters: dict[str, dict[str, bool]], *, volumes: bool, everything: 
         lines += ["all dangling images", "unused build cache"]
     text = "WARNING! This will remove:\n" + "".join(f"  - {line}\n" for line in lines)
     shown = sorted(
-        f"{name}={value}" for name in ("label", "label!", "until") for value in filters.get(name, ())
+        f"{name}={value}"
+        for name in ("label", "label!", "until")
+        for value in filters.get(name, ())
     )
     if shown:
         text += "\n  Items to be pruned will be filtered with:\n"

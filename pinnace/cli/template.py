@@ -7,13 +7,6 @@ only (`.ID` is `Id`).
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from typing import Any
-
-    from pinnace.cli.format import View
-
 from pinnace.cli import template_functions as functions
 from pinnace.cli.arguments import Failure
 from pinnace.cli.template_functions import Row, TemplateError
@@ -31,7 +24,14 @@ from pinnace.cli.template_parser import (
     parse,
 )
 
-__all__ = ["TemplateError", "check", "render", "render_rows"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
+
+    from pinnace.cli.format import View
+
+__all__ = ["TemplateError", "check", "parse", "render", "render_rows"]
 
 _JSON = "{{json .}}"
 
@@ -85,11 +85,13 @@ def _source(layout: str) -> str:
 
 
 def _header_fields(view: View) -> Mapping[str, Callable[..., Any]]:
-    fields: dict[str, Callable[..., Any]] = {
-        name: (lambda _, text=view.headers.get(name, name.upper()): text) for name in view.fields
-    }
+    fields: dict[str, Callable[..., Any]] = {name: _always(view, name) for name in view.fields}
     fields["Label"] = lambda _, name: name.rpartition(".")[2].replace("-", " ").replace("_", " ")
     return fields
+
+
+def _always(view: View, name: str) -> Callable[..., Any]:
+    return lambda _: view.headers.get(name, name.upper())
 
 
 class _Jumped(Exception):

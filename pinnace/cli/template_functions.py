@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from pinnace.cli import document
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
-
-from pinnace.cli import document
 
 
 class TemplateError(Exception):
@@ -87,13 +87,42 @@ _OMITTED: dict[str, Any] = {
 }
 # JSON's null stands for an empty list in Go, but in these fields for an empty map or a pointer.
 _MAPS = frozenset(
-    "annotations driveropts exposedports labels options portbindings ports storageopt sysctls "
-    "tmpfs volumes".split()
+    [
+        "annotations",
+        "driveropts",
+        "exposedports",
+        "labels",
+        "options",
+        "portbindings",
+        "ports",
+        "storageopt",
+        "sysctls",
+        "tmpfs",
+        "volumes",
+    ]
 )
 _POINTERS = frozenset(
-    "bindoptions clustervolume health healthcheck imagemanifestdescriptor imageoptions init "
-    "ipamconfig memoryswappiness oomkilldisable pidslimit platform server sizerootfs sizerw "
-    "stoptimeout tmpfsoptions usagedata volumeoptions".split()
+    [
+        "bindoptions",
+        "clustervolume",
+        "health",
+        "healthcheck",
+        "imagemanifestdescriptor",
+        "imageoptions",
+        "init",
+        "ipamconfig",
+        "memoryswappiness",
+        "oomkilldisable",
+        "pidslimit",
+        "platform",
+        "server",
+        "sizerootfs",
+        "sizerw",
+        "stoptimeout",
+        "tmpfsoptions",
+        "usagedata",
+        "volumeoptions",
+    ]
 )
 
 
@@ -145,7 +174,9 @@ def pairs(value: Any, pipeline: object) -> list[tuple[Any, Any]]:
         return list(enumerate(value))
     if isinstance(value, int) and not isinstance(value, bool):
         return [(i, i) for i in range(value)]
-    raise TemplateError(f'template: :1: executing "" at <{pipeline}>: range can\'t iterate over {show(value)}')
+    raise TemplateError(
+        f'template: :1: executing "" at <{pipeline}>: range can\'t iterate over {show(value)}'
+    )
 
 
 def show(value: Any) -> str:
@@ -292,7 +323,9 @@ def _alike(one: Any, other: Any) -> bool:
         return True
     numbers = (int, float)
     same = type(one) is type(other) or (
-        isinstance(one, numbers) and isinstance(other, numbers) and bool not in (type(one), type(other))
+        isinstance(one, numbers)
+        and isinstance(other, numbers)
+        and bool not in (type(one), type(other))
     )
     if not same:
         raise CallError("incompatible types for comparison")

@@ -5,12 +5,12 @@ Text goes out by write(2) as UTF-8 whatever the locale says, as Docker's does.
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
-
-import os
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 DEFAULT_DETACH_KEYS = b"\x10\x11"  # ctrl-p ctrl-q

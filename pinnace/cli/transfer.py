@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from pinnace.cli.invocation import Invocation
-
 import os
 
 from pinnace.cli import reference, terminal
 from pinnace.cli.arguments import MANY, Command, Failure, Option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from pinnace.cli.connection import Query
+    from pinnace.cli.invocation import Invocation
 
 _PIECE = 1 << 18
 
@@ -26,20 +27,16 @@ def export(invocation: Invocation) -> None:
     _write_out(invocation, "export container", lambda: _get(invocation, path, {}))
 
 
-def _get(invocation: Invocation, path: str, query: dict[str, object]) -> Iterable[bytes]:
-    return invocation.client.request("GET", path, query)  # type: ignore[arg-type]
+def _get(invocation: Invocation, path: str, query: Query) -> Iterable[bytes]:
+    return invocation.client.request("GET", path, query)
 
 
-def _write_out(
-    invocation: Invocation, purpose: str, chunks: Callable[[], Iterable[bytes]]
-) -> None:
+def _write_out(invocation: Invocation, purpose: str, chunks: Callable[[], Iterable[bytes]]) -> None:
     """To standard output, or to a file that is there only if it is whole."""
     path = invocation["output"]
     if not path:
         if terminal.is_terminal(terminal.STDOUT):
-            raise Failure(
-                "cowardly refusing to save to a terminal. Use the -o flag or redirect"
-            )
+            raise Failure("cowardly refusing to save to a terminal. Use the -o flag or redirect")
         for chunk in chunks():
             terminal.write(chunk)
         return
@@ -63,9 +60,11 @@ def _check_output(path: str, purpose: str) -> str:
     if os.path.isdir(path):
         raise Failure(f"failed to {purpose}: cannot write to a directory")
     if not os.path.isdir(folder):
-        raise Failure(f'failed to {purpose}: invalid output path: stat {folder}: no such file or directory')
+        raise Failure(
+            f"failed to {purpose}: invalid output path: stat {folder}: no such file or directory"
+        )
     if os.path.exists(path) and not os.path.isfile(path):
-        raise Failure(f'failed to {purpose}: invalid output path: cannot write to a device: {path}')
+        raise Failure(f"failed to {purpose}: invalid output path: cannot write to a device: {path}")
     return f"{folder}/.{name}.{os.getpid()}"
 
 

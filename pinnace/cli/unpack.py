@@ -7,12 +7,12 @@ relative, and `..` is refused. Rule 3: nothing gets another owner, as Docker has
 
 from __future__ import annotations
 
+import os
+import tarfile
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-import os
-import tarfile
 
 _PIECE = 1 << 18
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pinnace.cli.invocation import Invocation
-
 from pinnace.cli import quantities, terminal
 from pinnace.cli.arguments import MANY, Command, Failure, Option
 from pinnace.cli.client import DaemonError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pinnace.cli.invocation import Invocation
 
 _FIELDS = {
     "CpuShares": "cpu-shares",
@@ -48,12 +48,12 @@ _UNSAID = {
 def update(invocation: Invocation) -> None:
     if not invocation.arguments.changed:
         raise Failure("you must provide one or more flags when using this command")
-    from pinnace.cli import create
+    from pinnace.cli import host_config
 
     policy = {"Name": "", "MaximumRetryCount": 0}
     if invocation["restart"]:
         try:
-            policy = create.restart_policy(invocation["restart"])
+            policy = host_config.restart_policy(invocation["restart"])
         except ValueError as error:
             raise Failure(str(error)) from None
     body = {key: invocation[name] for key, name in _FIELDS.items()}

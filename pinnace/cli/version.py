@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from pinnace.cli.invocation import Invocation
-
 import sys
 
 import pinnace
 from pinnace.cli import document, terminal
 from pinnace.cli.arguments import Command, Failure, Option
 from pinnace.cli.client import DaemonError, Unreachable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pinnace.cli.invocation import Invocation
 
 
 def line() -> str:
@@ -97,9 +97,10 @@ def _component(component: dict[str, Any]) -> list[str]:
     api = f"{details.get('ApiVersion', '')} (minimum version {least})"
     built = _built(details.get("BuildTime", ""))
     language = "Go" if details.get("GoVersion") else "Python"
+    language_version = details.get(f"{language}Version", "")
     lines += [
         f"  API version:      {api}",
-        f"  {language + ' version:':<17} {details.get('GoVersion') or details.get('PythonVersion', '')}",
+        f"  {language + ' version:':<17} {language_version}",
         f"  Git commit:       {details.get('GitCommit', '')}",
         f"  Built:            {built}",
         f"  OS/Arch:          {details.get('Os', '')}/{details.get('Arch', '')}",

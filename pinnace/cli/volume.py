@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from pinnace.cli.invocation import Invocation
-
-    Row = dict[str, Any]
-
 from pinnace.cli import format, specifications, terminal
 from pinnace.cli.arguments import MANY, Command, Failure, Option
 from pinnace.cli.client import DaemonError
 from pinnace.cli.container import _natural, confirm, report, say_pruned
 from pinnace.cli.ps import FORMAT_HELP
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pinnace.cli.invocation import Invocation
+
+    Row = dict[str, Any]
 
 
 def create(invocation: Invocation) -> None:
@@ -54,7 +55,7 @@ _RAW = "name: {{.Name}}\ndriver: {{.Driver}}\n"
 
 
 def view() -> format.View:
-    fields = {
+    fields: dict[str, Callable[..., Any]] = {
         "Name": lambda row: row["Name"],
         "Driver": lambda row: row["Driver"],
         "Scope": lambda row: row.get("Scope", ""),
@@ -62,7 +63,9 @@ def view() -> format.View:
         "Labels": lambda row: format.labels(row.get("Labels")),
         "Label": lambda row, name: (row.get("Labels") or {}).get(name, ""),
         "Links": lambda row: str(row["UsageData"]["RefCount"]) if row.get("UsageData") else "N/A",
-        "Size": lambda row: format.size(row["UsageData"]["Size"]) if row.get("UsageData") else "N/A",
+        "Size": lambda row: (
+            format.size(row["UsageData"]["Size"]) if row.get("UsageData") else "N/A"
+        ),
         "Group": lambda row: "N/A",
         "Availability": lambda row: "N/A",
         "Status": lambda row: "N/A",
