@@ -197,7 +197,13 @@ def _shared_memory(container: Container, facts: HostFacts) -> str:
     if mode == "host":
         return "/dev/shm"
     if mode.startswith("container:"):
-        return facts.donors[mode.removeprefix("container:")].shm_path
+        donor = facts.donors[mode.removeprefix("container:")]
+        if not donor.shm_path:
+            raise errors.Invalid(
+                "failed to join IPC namespace: non-shareable IPC "
+                "(hint: use IpcMode:shareable for the donor container)"
+            )
+        return donor.shm_path
     return facts.shm_path if mode == "shareable" else ""
 
 
@@ -220,7 +226,7 @@ def _bind_of(point: MountPoint, facts: HostFacts) -> spec.Mount:
     elif options and options.read_only_force_recursive and not recursive_readonly:
         raise errors.Failed("recursive read-only mounts are not supported by this kernel")
     return _bind(
-        facts.sources.get(point.destination, point.source),
+        _source(point, facts),
         point.destination,
         writable=point.rw,
         recursive=not (options and options.non_recursive),
@@ -228,6 +234,16 @@ def _bind_of(point: MountPoint, facts: HostFacts) -> spec.Mount:
         # A volume has Docker's empty propagation, which stands for the kernel's default: private.
         propagation=point.propagation,
     )
+
+
+def _source(point: MountPoint, facts: HostFacts) -> str:
+    """Part of a volume is never mistaken for all of it, nor an image's name for a path."""
+    if point.destination in facts.sources:
+        return facts.sources[point.destination]
+    volume = point.mount.volume_options if point.mount else None
+    if point.type == "image" or (volume and volume.subpath):
+        raise errors.Unsupported(f"mount of {point.destination}: its source was not prepared")
+    return point.source
 
 
 def _bind(

@@ -6,10 +6,12 @@ Rule: nothing is followed out of where it belongs. The image is read through its
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from pinnace import errors
+from pinnace.engine.documents import MountPoint
 from pinnace.linux import mount
 from pinnace.store import merged
 from pinnace.store.merged import Directory
@@ -174,17 +176,37 @@ def _status(name: str, folder_fd: int) -> os.stat_result | None:
         return None
 
 
+@contextmanager
+def pinned(points: Iterable[MountPoint]) -> Iterator[dict[str, str]]:
+    """By destination, where the parts of volumes (`Subpath`) are to be mounted from.
+
+    The paths lead to open fds of this process (I2), so they hold for others that may look into
+    it, and as long as the context does: until the supervisor has made its mounts.
+    """
+    fds: list[int] = []
+    try:
+        sources: dict[str, str] = {}
+        for point in points:
+            options = point.mount.volume_options if point.mount else None
+            if point.type == "volume" and options and options.subpath:
+                fds.append(open_subpath(point.source, options.subpath))
+                sources[point.destination] = f"/proc/{os.getpid()}/fd/{fds[-1]}"
+        yield sources
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
 def open_subpath(path: str, subpath: str) -> int:
-    """An O_PATH fd of what is below a volume: to be bound by /proc/self/fd (I2).
+    """An O_PATH fd of what is below a volume.
 
     The kernel resolves it with the volume as the root, so that no link leads out of it.
     """
     volume_fd = os.open(path, _FOLDER)
     try:
         return mount.open_in_root(volume_fd, subpath, os.O_PATH | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise errors.Failed(f"failed to mount subpath {subpath}: no such file or directory") from (
-            None
-        )
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise errors.Failed(f"failed to mount subpath {subpath}: {reason}") from None
     finally:
         os.close(volume_fd)

@@ -272,10 +272,16 @@ class Volumes:
         for path in removed:
             shutil.rmtree(path, ignore_errors=True)
 
-    # Volumes that are file systems of their own
+    # Around a run
 
     def mount(self, points: Iterable[MountPoint], ident: str) -> None:
-        """Before a start: mount what has a device; the first container of a volume does it."""
+        """Before a start: make missing bind sources, and mount volumes that have a device.
+
+        The first container of such a volume mounts it, the last one takes it down (`unmount`).
+        """
+        for point in points:
+            if point.type == "bind":
+                _ensure_source(point)
         with self._lock:
             for point in points:
                 volume = self._volumes.get(point.name) if point.type == "volume" else None
@@ -292,6 +298,24 @@ class Volumes:
                 if not users:
                     del self._mounted[name]
                     volume_options.unmount(self.data(name))
+
+
+def _ensure_source(point: MountPoint) -> None:
+    """Docker makes a missing folder of `-v`, but not that of `--mount`."""
+    if os.path.exists(point.source):
+        return
+    if not point.create_source:
+        raise errors.Failed(
+            f'invalid mount config for type "bind": bind source path does not exist: {point.source}'
+        )
+    try:
+        os.makedirs(point.source, 0o755, exist_ok=True)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise errors.Failed(
+            f"error while creating mount source path '{point.source}': "
+            f"mkdir {point.source}: {reason}"
+        ) from error
 
 
 def _check(name: str, driver: str, options: Mapping[str, str] | None) -> None:

@@ -20,8 +20,11 @@ from pinnace.engine.documents import (
     DeviceMapping,
     DeviceRequest,
     HostConfig,
+    Mount,
     MountPoint,
+    ThrottleDevice,
     Ulimit,
+    VolumeOptions,
 )
 from pinnace.engine.facts import Donor, HostFacts, Machine
 from pinnace.oci import spec
@@ -347,3 +350,55 @@ def test_propagation(propagation: str, found: str, root: str, refusal: str) -> N
 def test_environment_is_replaced_in_place_and_taken_away() -> None:
     config = ContainerConfig(hostname="h", env=["A=1", "HOSTNAME", "PATH=/x", "A=2", "B="])
     assert bundle.environment(config, ["A=3", "C=4"]) == ["PATH=/x", "A=3", "B=", "C=4"]
+
+
+def test_a_private_memory_is_not_shared() -> None:
+    container = container_of(ipc_mode="container:a")
+    with pytest.raises(errors.Invalid, match="non-shareable IPC"):
+        bundle.spec_for(container, facts=HostFacts(donors={"a": Donor(pid=1)}))
+
+
+def test_part_of_a_volume_is_not_mistaken_for_all_of_it() -> None:
+    mount = Mount(type="volume", target="/d", volume_options=VolumeOptions(subpath="sub"))
+    container = container_of()
+    container.mounts = [MountPoint(type="volume", source="/v", destination="/d", mount=mount)]
+
+    with pytest.raises(errors.Unsupported):
+        bundle.spec_for(container, facts=FACTS)
+
+    built = bundle.spec_for(container, facts=HostFacts(sources={"/d": "/proc/1/fd/9"}))
+    assert [m.source for m in built.mounts if m.destination == "/d"] == ["/proc/1/fd/9"]
+
+
+def test_rules_and_limits_that_docker_fails_at() -> None:
+    with pytest.raises(errors.Failed, match="value must be a positive integer"):
+        bundle.spec_for(container_of(cpu_shares=-1), facts=FACTS)
+    with pytest.raises(errors.Failed, match="seccomp is not enabled in your kernel"):
+        facts = HostFacts(machine=Machine(seccomp=False))
+        bundle.spec_for(container_of(security_opt=["seccomp={}"]), facts=facts)
+
+
+def test_without_seccomp_in_the_kernel_the_default_is_none() -> None:
+    built = bundle.spec_for(container_of(), facts=HostFacts(machine=Machine(seccomp=False)))
+    assert built.linux
+    assert built.linux.seccomp is None
+
+
+def test_a_folder_of_devices_keeps_its_names() -> None:
+    mapping = DeviceMapping(
+        path_on_host="/dev/dri", path_in_container="/dev/gpu", cgroup_permissions="rw"
+    )
+    facts = HostFacts(devices={"/dev/dri": [node("/dev/dri/card0", 226, 0)]})
+    built = bundle.spec_for(container_of(devices=[mapping]), facts=facts)
+    assert built.linux
+    assert [device.path for device in built.linux.devices] == ["/dev/gpu/card0"]
+
+
+def test_throttles_are_by_number() -> None:
+    host = {"blkio_device_write_bps": [ThrottleDevice(path="/dev/sda", rate=7)]}
+    built = bundle.spec_for(container_of(**host), facts=HostFacts(numbers={"/dev/sda": (8, 0)}))
+    assert built.linux
+    assert built.linux.resources
+    assert built.linux.resources.block_io == spec.LinuxBlockIO(
+        throttle_write_bps_device=[spec.ThrottleDevice(major=8, minor=0, rate=7)]
+    )

@@ -7,6 +7,7 @@ import pytest
 
 from pinnace import errors
 from pinnace.engine import volume_content
+from pinnace.engine.documents import Mount, MountPoint, VolumeOptions
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="owners and devices need root")
 
@@ -121,3 +122,17 @@ def test_a_subpath_can_not_leave_its_volume(image: Path, tmp_path: Path) -> None
         assert os.path.samestat(os.fstat(fd), (image / "data" / "sub").stat())
     finally:
         os.close(fd)
+
+
+def test_subpaths_are_pinned_by_an_fd_while_they_are_needed(image: Path) -> None:
+    mount = Mount(type="volume", target="/d", volume_options=VolumeOptions(subpath="sub"))
+    point = MountPoint(type="volume", source=str(image / "data"), destination="/d", mount=mount)
+
+    with volume_content.pinned([point, MountPoint(type="bind", source="/", destination="/x")]) as (
+        sources
+    ):
+        path = sources["/d"]
+        assert os.path.samestat(os.stat(path), (image / "data" / "sub").stat())
+
+    assert list(sources) == ["/d"]
+    assert not os.path.exists(path)

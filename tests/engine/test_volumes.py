@@ -1,5 +1,6 @@
 """Volumes: their names and lives, who holds them, and what they are filled with."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -279,3 +280,49 @@ def test_usage_counts_bytes_and_containers(volumes: Volumes) -> None:
     shown: Any = volumes.usage()[0]
 
     assert shown["UsageData"] == {"Size": 3, "RefCount": 1}
+
+
+def test_a_missing_source_of_a_bind_is_made_before_the_start(
+    volumes: Volumes, tmp_path: Path
+) -> None:
+    made = point(f"{tmp_path}/new/folder:/data")
+    volumes.mount([made], "c1")
+    assert (tmp_path / "new" / "folder").is_dir()
+    volumes.mount([made], "c1")
+
+
+def test_a_missing_source_of_a_mount_is_not(volumes: Volumes, tmp_path: Path) -> None:
+    mount = Mount(type="bind", source=f"{tmp_path}/new", target="/data")
+    wanted = mountspecs.from_mount(mount, exists=lambda path: True)
+    with pytest.raises(errors.Failed, match="bind source path does not exist"):
+        volumes.mount([wanted], "c1")
+
+
+def test_a_source_below_a_file_can_not_be_made(volumes: Volumes, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(errors.Failed) as failed:
+        volumes.mount([point(f"{tmp_path}/file/x:/data")], "c1")
+    assert failed.value.message == (
+        f"error while creating mount source path '{tmp_path}/file/x': "
+        f"mkdir {tmp_path}/file/x: not a directory"
+    )
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
+def test_a_volume_with_a_device_is_mounted_while_somebody_runs(
+    volumes: Volumes, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").touch()
+    volumes.create("web", "", {"type": "none", "o": "bind", "device": str(source)}, None)
+    shown = Path(volumes.data("web"), "file")
+    wanted = point("web:/data")
+
+    volumes.mount([wanted], "c1")
+    volumes.mount([wanted], "c2")
+    volumes.unmount("c1")
+    assert shown.exists()
+    volumes.release("c2")
+    assert not shown.exists()
