@@ -1,61 +1,58 @@
 """Where a connection becomes a container's standard streams: attach, its websocket, exec start."""
 
+import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final
 
+from msgspec.structs import replace
+
 from pinnace import errors
 from pinnace.api import containers, messages, versions, websocket
-from pinnace.api.facade import AttachOptions, Engine
+from pinnace.api.facade import Engine
 from pinnace.api.messages import Hijack, Reply, Request, Response
 from pinnace.api.router import Route, in_thread, status_of
 from pinnace.engine.documents import Container, ExecStartConfig
-from pinnace.supervisor import detach, frames
+from pinnace.engine.requests import AttachOptions
+from pinnace.supervisor import frames
 
 RAW: Final = "application/vnd.docker.raw-stream"
 
 
 async def attach(engine: Engine, request: Request) -> Reply:
-    name = request.names["name"]
+    options = attach_options(request)
     try:
-        check_detach_keys(request.text("detachKeys"))
-        container = await in_thread(request.pool, engine.containers.get, name)
-        check_attachable(name, container)
+        container = await checked(engine, request, options)
     except errors.PinnaceError as error:
         # Docker writes its refusal on the hijacked connection, as plain text.
         return Response(
             status_of(error),
-            (("Content-Type", RAW), ("Connection", "close")),
+            (("Content-Type", RAW),),
             f"{error.message}\r\n".encode(),
+            final=True,
         )
     multiplexed = not container.config.tty
-    options = AttachOptions(
+    options = replace(options, multiplexed=multiplexed)
+    return Hijack(stream_head(request, multiplexed), attacher(engine, container, options))
+
+
+def attach_options(request: Request) -> AttachOptions:
+    return AttachOptions(
         stdin=request.flag("stdin"),
         stdout=request.flag("stdout"),
         stderr=request.flag("stderr"),
         stream=request.flag("stream"),
         logs=request.flag("logs"),
         detach_keys=request.text("detachKeys"),
-        multiplexed=multiplexed,
     )
-    return Hijack(stream_head(request, multiplexed), attacher(engine, container, options))
 
 
-def check_detach_keys(keys: str) -> None:
-    try:
-        detach.parse(keys)
-    except errors.Invalid:
-        raise errors.Invalid(f"Invalid detach keys ({keys}) provided") from None
-
-
-def check_attachable(name: str, container: Container) -> None:
-    if container.state.paused:
-        raise errors.Conflict(f"container {name} is paused, unpause the container before attach")
-    if container.state.restarting:
-        raise errors.Conflict(
-            f"container {name} is restarting, wait until the container is running"
-        )
+async def checked(engine: Engine, request: Request, options: AttachOptions) -> Container:
+    """The container, if it can be attached to: errors come before the connection is a stream."""
+    name = request.names["name"]
+    return await in_thread(request.pool, engine.containers.check_attach, name, options)
 
 
 def stream_head(request: Request, multiplexed: bool) -> bytes:
@@ -73,43 +70,32 @@ def attacher(
     engine: Engine, container: Container, options: AttachOptions
 ) -> Callable[[int, bytes], None]:
     def take(fd: int, initial: bytes) -> None:
-        try:
+        with refusal(fd, "Error attaching: {}\n", options.multiplexed):
             engine.containers.attach(container.id, options, fd, initial)
-        except errors.PinnaceError as error:
-            say(fd, f"Error attaching: {error.message}\n", options.multiplexed)
 
     return take
 
 
-def say(fd: int, text: str, multiplexed: bool) -> None:
+@contextmanager
+def refusal(fd: int, words: str, multiplexed: bool) -> Iterator[None]:
     """Tell the client on its stream what is too late for a status, if it still listens."""
-    data = text.encode()
-    stream = socket.socket(fileno=fd)
-    try:
-        stream.send(frames.mux("stdout", data) if multiplexed else data, socket.MSG_DONTWAIT)
-    except OSError:
-        pass
-    finally:
-        stream.detach()
+    with socket.socket(fileno=os.dup(fd)) as spare:
+        try:
+            yield
+        except errors.PinnaceError as error:
+            data = words.format(error.message).encode()
+            with suppress(OSError):
+                spare.setblocking(False)
+                spare.send(frames.mux("stdout", data) if multiplexed else data)
 
 
 async def attach_websocket(engine: Engine, request: Request) -> Reply:
-    name = request.names["name"]
-    check_detach_keys(request.text("detachKeys"))
-    container = await in_thread(request.pool, engine.containers.get, name)
-    check_attachable(name, container)
+    options = replace(attach_options(request), multiplexed=False)
+    if request.version < (1, 42):
+        options = replace(options, stdin=True, stdout=True, stderr=True)
+    container = await checked(engine, request, options)
     if not websocket.wants_upgrade(request):
         return messages.text(400, "not websocket protocol")
-    chosen = request.version >= (1, 42)  # older clients got all three
-    options = AttachOptions(
-        stdin=request.flag("stdin") or not chosen,
-        stdout=request.flag("stdout") or not chosen,
-        stderr=request.flag("stderr") or not chosen,
-        stream=request.flag("stream"),
-        logs=request.flag("logs"),
-        detach_keys=request.text("detachKeys"),
-        multiplexed=False,
-    )
     kind = websocket.Opcode.BINARY if request.version >= (1, 28) else websocket.Opcode.TEXT
     return Hijack(
         websocket.accept_head(request),
@@ -123,17 +109,15 @@ async def start_exec(engine: Engine, request: Request) -> Reply:
     containers.check_json(request)
     asked = containers.decode_optional(request.document, ExecStartConfig)
     wanted = versions.exec_start(asked, request.version)
-    await in_thread(request.pool, engine.execs.inspect, exec_id)
+    await in_thread(request.pool, engine.execs.check, exec_id)
     if wanted.detach:
         run = partial(run_exec, engine, exec_id, wanted, None, b"")
         await in_thread(request.pool, run)
         return Response(200)
 
     def take(fd: int, initial: bytes) -> None:
-        try:
+        with refusal(fd, "{}\r\n", not wanted.tty):
             run_exec(engine, exec_id, wanted, fd, initial)
-        except errors.PinnaceError as error:
-            say(fd, f"{error.message}\r\n", not wanted.tty)
 
     return Hijack(stream_head(request, not wanted.tty), take)
 

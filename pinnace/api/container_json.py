@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from pinnace.api.messages import Version
-from pinnace.api.types import human_duration, timestamp
+from pinnace.api.types import human_duration, show_time
 from pinnace.engine import codec
 from pinnace.engine.documents import Container, Health, MountPoint, State, Status
 
@@ -24,7 +24,7 @@ def inspect(container: Container, sizes: tuple[int, int] | None) -> Shown:
     """The newest version's document."""
     shown: Shown = {
         "Id": container.id,
-        "Created": timestamp(container.created),
+        "Created": show_time(container.created),
         "Path": container.path,
         "Args": container.args,
         "State": show_state(container.state),
@@ -68,8 +68,8 @@ def show_state(state: State) -> Shown:
         "Pid": state.pid,
         "ExitCode": state.exit_code,
         "Error": state.error,
-        "StartedAt": timestamp(state.started_at),
-        "FinishedAt": timestamp(state.finished_at),
+        "StartedAt": show_time(state.started_at),
+        "FinishedAt": show_time(state.finished_at),
     }
     if state.health is not None:
         shown["Health"] = show_health(state.health)
@@ -82,8 +82,8 @@ def show_health(health: Health) -> Shown:
         "FailingStreak": health.failing_streak,
         "Log": [
             {
-                "Start": timestamp(result.start),
-                "End": timestamp(result.end),
+                "Start": show_time(result.start),
+                "End": show_time(result.end),
                 "ExitCode": result.exit_code,
                 "Output": result.output,
             }
@@ -159,6 +159,10 @@ class Summaries:
         pieces = split_summary(container, annotated, with_health)
         self._pieces[key] = (marks, pieces)
         return pieces
+
+    @property
+    def known(self) -> int:
+        return len(self._pieces)
 
     def keep_only(self, ids: "set[str]") -> None:
         """Forget what is gone; called with all containers there are."""

@@ -7,20 +7,15 @@ from typing import Final, TypeVar
 from pinnace import errors
 from pinnace.api import container_json, forms, messages, streams, types, versions, versions_create
 from pinnace.api.container_json import Summaries
-from pinnace.api.facade import Engine, Exit, Filters, LogOptions
+from pinnace.api.facade import Engine, Exit
 from pinnace.api.messages import Request, Response
 from pinnace.api.router import Route, in_thread
 from pinnace.engine import codec, documents
 from pinnace.engine.documents import Container, CreateRequest
+from pinnace.engine.requests import LogOptions
 
 T = TypeVar("T")
 
-LIST_FILTERS: Final = frozenset(
-    {
-        "ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label",
-        "name", "network", "publish", "since", "status", "volume",
-    }
-)  # fmt: skip
 CONDITIONS: Final = frozenset({"not-running", "next-exit", "removed"})
 
 # One for all engines of a process: containers' ids are unique.
@@ -29,7 +24,6 @@ _summaries = Summaries()
 
 def list_containers(engine: Engine, request: Request) -> Response:
     filters = request.filters()
-    check_filters(filters, LIST_FILTERS)
     size = request.flag("size")
     containers = engine.containers.list(
         all=request.flag("all"),
@@ -50,12 +44,6 @@ def list_containers(engine: Engine, request: Request) -> Response:
     if not filters and request.flag("all"):
         _summaries.keep_only({container.id for container in containers})
     return messages.raw_json(b"[" + b",".join(items) + b"]")
-
-
-def check_filters(filters: Filters, known: frozenset[str]) -> None:
-    for name in filters:
-        if name not in known:
-            raise errors.Invalid(f"invalid filter '{name}'")
 
 
 class ImageNames:
@@ -150,7 +138,8 @@ def kill(engine: Engine, request: Request) -> Response:
     try:
         engine.containers.kill(name, request.text("signal") or None)
     except errors.PinnaceError as error:
-        raise type(error)(f"cannot kill container: {name}: {error.message}") from error
+        prefix = f"cannot kill container: {name}: "
+        raise type(error)(prefix + error.message.removeprefix(prefix)) from error
     return messages.empty()
 
 
@@ -206,9 +195,7 @@ def changes(engine: Engine, request: Request) -> Response:
 
 
 def prune(engine: Engine, request: Request) -> Response:
-    filters = request.filters()
-    check_filters(filters, frozenset({"label", "label!", "until"}))
-    ids, reclaimed = engine.containers.prune(filters)
+    ids, reclaimed = engine.containers.prune(request.filters())
     return messages.json(types.ContainersPruned(list(ids) or None, reclaimed))
 
 

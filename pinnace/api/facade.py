@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeAlias
 
-import msgspec
-
 from pinnace.engine.documents import (
     Container,
     ContainerConfig,
@@ -19,35 +17,11 @@ from pinnace.engine.documents import (
     NetworkingConfig,
     UpdateConfig,
 )
+from pinnace.engine.requests import AttachOptions, LogOptions
 
 Filters: TypeAlias = dict[str, list[str]]
 Shown: TypeAlias = dict[str, Any]
 Exit: TypeAlias = tuple[int, str | None]
-
-
-class AttachOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """`multiplexed`: frames per stream (never with a terminal); else the bytes as they are."""
-
-    stdin: bool = False
-    stdout: bool = False
-    stderr: bool = False
-    stream: bool = False
-    logs: bool = False
-    detach_keys: str = ""
-    multiplexed: bool = True
-
-
-class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are nanoseconds since the epoch, 0 is none; `tail` is as the client wrote it."""
-
-    stdout: bool = False
-    stderr: bool = False
-    since: int = 0
-    until: int = 0
-    timestamps: bool = False
-    tail: str = ""
-    follow: bool = False
-    details: bool = False
 
 
 class LogReader(Protocol):
@@ -95,10 +69,15 @@ class Containers(Protocol):
     def changes(self, ident: str) -> Sequence[tuple[int, str]]: ...
     def prune(self, filters: Filters) -> tuple[Sequence[str], int]: ...
     def sizes(self, ident: str) -> tuple[int, int]: ...
-    def wait(self, ident: str, condition: str) -> "Future[Exit]": ...
-    def attach(
-        self, ident: str, options: AttachOptions, client_fd: int, initial: bytes
-    ) -> None: ...
+    def wait(self, ident: str, condition: str) -> "Future[Exit]":
+        """Cancelled when the client goes away."""
+
+    def check_attach(self, ident: str, options: AttachOptions) -> Container:
+        """Raises what `attach` would, as far as it can be known before."""
+
+    def attach(self, ident: str, options: AttachOptions, client_fd: int, initial: bytes) -> None:
+        """The client's socket is the engine's from the call on, and closed also if that fails."""
+
     def logs(self, ident: str, options: LogOptions) -> LogReader: ...
     def export(self, ident: str) -> Iterator[bytes]: ...
     def commit(
@@ -126,9 +105,13 @@ class Execs(Protocol):
         console_size: tuple[int, int] | None,
         client_fd: int | None,
         initial: bytes,
-    ) -> None: ...
+    ) -> None:
+        """The client's socket is the engine's from the call on, and closed also if that fails."""
+
     def resize(self, exec_id: str, height: int, width: int) -> None: ...
     def inspect(self, exec_id: str) -> ExecRecord: ...
+    def check(self, exec_id: str) -> ExecRecord:
+        """Raises what `start` would, as far as it can be known before."""
 
 
 class Readable(Protocol):

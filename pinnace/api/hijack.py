@@ -25,13 +25,7 @@ async def give_away(transport: asyncio.Transport, initial: bytes, reply: Hijack)
     else:
         fd = await pump(transport)
 
-    def use_and_close() -> None:
-        try:
-            reply.take(fd, initial)
-        finally:
-            os.close(fd)
-
-    await asyncio.get_running_loop().run_in_executor(None, use_and_close)
+    await asyncio.get_running_loop().run_in_executor(None, reply.take, fd, initial)
 
 
 async def pump(transport: asyncio.Transport) -> int:
@@ -56,9 +50,6 @@ class Pipe(asyncio.Protocol):
         self._target.write(data)
 
     def eof_received(self) -> bool:
-        if self._target.can_write_eof():
-            self._target.write_eof()
-            return True
         self._target.close()  # TLS knows no half
         return False
 

@@ -52,7 +52,7 @@ class Connection(asyncio.Protocol):
         self._http = h11.Connection(h11.SERVER, self._limits.head_bytes)
         self._transport: asyncio.Transport
         # The request being answered.
-        self._answering = False
+        self.answering = False
         self._body: Body = NO_BODY
         self._without_body = False  # HEAD
         self._task: asyncio.Task[None] | None = None
@@ -85,11 +85,11 @@ class Connection(asyncio.Protocol):
             return False  # TLS knows no half
         self._body.fail("unexpected EOF")
         self._http.receive_data(b"")
-        if self._answering:
+        if self.answering:
             self._end_stream()
             return True
         self._advance()
-        return self._answering
+        return self.answering
 
     def connection_lost(self, error: Exception | None) -> None:
         self._siblings.discard(self)
@@ -113,13 +113,13 @@ class Connection(asyncio.Protocol):
         if self.deadline is None or now < self.deadline:
             return
         self._body.fail("timeout while reading the request")
-        if not self._answering:
+        if not self.answering:
             self._transport.abort()
 
     def finish(self) -> None:
         """Take no further request; streams end now, answers in the making are sent."""
         self._last_request = True
-        if not self._answering:
+        if not self.answering:
             self._transport.close()
         else:
             self._end_stream()
@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
         if reason is h11.PAUSED:
             # A request sent ahead, or a client that waits for an upgrade.
             self._transport.pause_reading()
-        elif self._answering:
+        elif self.answering:
             return
         elif isinstance(reason, h11.ConnectionClosed):
             self._transport.close()
@@ -169,7 +169,7 @@ class Connection(asyncio.Protocol):
         if length is None:
             self._refuse(400)
             return
-        self._answering = True
+        self.answering = True
         self._without_body = head.method == b"HEAD"
         if length == 0:
             self._body = NO_BODY
@@ -215,7 +215,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, status: int) -> None:
         """What can't be read gets Go's short answer; without a request there is no JSON."""
         self._body.fail("malformed request body")
-        if self._answering:
+        if self.answering:
             self._last_request = True
             return
         line = f"{status} {HTTPStatus(status).phrase}".encode()
@@ -277,8 +277,11 @@ class Connection(asyncio.Protocol):
         self._next()
 
     def _head(self, response: Response, framing: bytes) -> bytes:
-        if self._http.they_are_waiting_for_100_continue or self._http.their_state is h11.MUST_CLOSE:
-            self._last_request = True
+        self._last_request |= (
+            response.final
+            or self._http.they_are_waiting_for_100_continue
+            or self._http.their_state is h11.MUST_CLOSE
+        )
         return b"".join(
             (
                 STATUS_LINES[response.status],
@@ -293,7 +296,7 @@ class Connection(asyncio.Protocol):
     def _next(self) -> None:
         """The answer is out: go on with the next request, if there may be one."""
         self._task = None
-        self._answering = False
+        self.answering = False
         if self._http.their_state is h11.SEND_BODY and not self._last_request:
             # Closing now could reset the connection before the client has read the answer.
             self._unread = 0

@@ -1,24 +1,20 @@
 """/images: what is here, in and out of archives; registries are not spoken to yet."""
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
 from pinnace import errors
-from pinnace.api import containers, messages, streams, versions
+from pinnace.api import messages, streams, versions
 from pinnace.api.facade import Engine
 from pinnace.api.messages import Request, Response
 from pinnace.api.router import Route
-
-LIST_FILTERS: Final = frozenset({"dangling", "label", "before", "since", "reference", "until"})
-PRUNE_FILTERS: Final = frozenset({"dangling", "label", "label!", "until"})
+from pinnace.oci import digest, reference
+from pinnace.oci.reference import Reference
 
 TAR: Final = "application/x-tar"
 JSON: Final = "application/json"
-
-_DIGEST: Final = re.compile(r"[a-z0-9]+:[0-9a-f]{32,}")
 
 
 def list_images(engine: Engine, request: Request) -> Response:
@@ -26,7 +22,6 @@ def list_images(engine: Engine, request: Request) -> Response:
     old_filter = request.text("filter")
     if request.version < (1, 25) and old_filter and "reference" not in filters:
         filters["reference"] = [old_filter]
-    containers.check_filters(filters, LIST_FILTERS)
     images = engine.images.list(
         all=request.flag("all"),
         filters=filters,
@@ -86,9 +81,7 @@ def remove(engine: Engine, request: Request) -> Response:
 
 
 def prune(engine: Engine, request: Request) -> Response:
-    filters = request.filters()
-    containers.check_filters(filters, PRUNE_FILTERS)
-    removed, reclaimed = engine.images.prune(filters)
+    removed, reclaimed = engine.images.prune(request.filters())
     return messages.json({"ImagesDeleted": list(removed) or None, "SpaceReclaimed": reclaimed})
 
 
@@ -108,7 +101,7 @@ def load(engine: Engine, request: Request) -> Response:
 def loading(engine: Engine, request: Request) -> Iterator[bytes]:
     for name in engine.images.load(request.body):
         # "Loaded image: a:b", or "Loaded image ID: sha256:..." of one without a name.
-        kind = "image ID" if _DIGEST.fullmatch(name) else "image"
+        kind = "image ID" if digest.valid(name) else "image"
         yield streams.progress_line({"stream": f"Loaded {kind}: {name}\n"})
 
 
@@ -132,34 +125,32 @@ def create(engine: Engine, request: Request) -> Response:
 
 
 def pull(engine: Engine, request: Request, image: str) -> Response:
-    reference = full_reference(image.removesuffix(":"), request.text("tag"))
-    if reference.partition(":")[0] == "scratch":
+    """What is here is up to date, as long as registries are not asked."""
+    wanted = pulled_reference(image, request.text("tag"))
+    if wanted.familiar_name == "scratch":
         raise errors.Forbidden("'scratch' is a reserved name")
     try:
-        found = engine.images.resolve(reference)
+        found = engine.images.resolve(wanted.familiar)
     except errors.NotFound:
-        repository = image.partition("@")[0].removesuffix(":")
         raise errors.NotFound(
-            f"pull access denied for {repository}, repository does not exist or may require "
-            "'docker login'"
+            f"pull access denied for {wanted.familiar_name}, repository does not exist or may "
+            "require 'docker login'"
         ) from None
-    lines = (
-        {"status": f"Pulling from {reference.partition(':')[0]}"},
+    lines: tuple[dict[str, object], ...] = (
+        {"status": f"Pulling from {wanted.path}", "id": wanted.tag or wanted.digest},
         {"status": f"Digest: {found.id}"},
-        {"status": f"Status: Image is up to date for {reference}"},
+        {"status": f"Status: Image is up to date for {wanted.familiar}"},
     )
-    body = b"".join(map(streams.progress_line, lines))
+    body = b"".join(streams.progress_line(line) for line in lines)
     return Response(200, (("Content-Type", JSON),), body)
 
 
-def full_reference(image: str, tag: str) -> str:
-    """The name and tag of a pull: the tag may be a digest, or be in the name already."""
-    if _DIGEST.fullmatch(tag):
-        return f"{image}@{tag}"
-    if tag:
-        return f"{image}:{tag}"
-    has_tag = ":" in image.rpartition("/")[2]
-    return image if has_tag or "@" in image else f"{image}:latest"
+def pulled_reference(image: str, tag: str) -> Reference:
+    """The two parameters of a pull: the tag may be a digest, or stand in the name already."""
+    name = reference.parse(image.removesuffix(":"))
+    if digest.valid(tag):
+        return msgspec.structs.replace(name, tag=None, digest=tag)
+    return reference.with_tag(name, tag) if tag else name.pinned().tagged()
 
 
 def push(engine: Engine, request: Request) -> Response:

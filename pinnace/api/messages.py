@@ -245,21 +245,22 @@ def _nothing() -> None:
 class Response(msgspec.Struct, frozen=True):
     """An answer: whole, or chunk by chunk, each sent as soon as it is there.
 
-    `close` is called once, after the last chunk or when nobody will read any.
+    `close` is called once, after the last chunk or when nobody will read any. After a `final`
+    answer the connection ends.
     """
 
     status: int = 200
     headers: Headers = ()
     body: bytes | AsyncGenerator[bytes, None] = b""
     close: Callable[[], object] = _nothing
+    final: bool = False
 
 
 class Hijack(msgspec.Struct, frozen=True):
     """The answer that ends HTTP on a connection: `head` is sent, then the socket is given away.
 
-    `take(fd, initial)` runs in a worker thread with a socket of its own, which is closed without
-    shutdown when it returns: it must have been duplicated or passed on. `initial` is what the
-    client has sent behind its request.
+    `take(fd, initial)` runs in a worker thread and owns the socket that it is given. `initial` is
+    what the client has sent behind its request.
     `through`: a protocol that goes on on the connection (a websocket, later HTTP/2) takes the
     transport and what came ahead, and gives the fd that `take` gets instead.
     """

@@ -1,11 +1,12 @@
 """Bodies of answers as Docker spells them, and Go's ways to write times and durations."""
 
-import time
 from typing import Final
 
 import msgspec
 
-SECOND: Final = 10**9
+from pinnace.oci import timestamp
+from pinnace.oci.timestamp import SECOND
+
 NEVER: Final = "0001-01-01T00:00:00Z"
 
 
@@ -86,13 +87,9 @@ class ExecInspect(msgspec.Struct, rename="pascal"):
     pid: int
 
 
-def timestamp(nanoseconds: int) -> str:
-    """RFC3339Nano in UTC, as Go prints it: no zeros at the end; 0 is Go's zero time."""
-    if not nanoseconds:
-        return NEVER
-    seconds, rest = divmod(nanoseconds, SECOND)
-    fraction = f".{rest:09}".rstrip("0") if rest else ""
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + fraction + "Z"
+def show_time(nanoseconds: int) -> str:
+    """RFC3339Nano in UTC, as Go prints it; 0 is Go's zero time."""
+    return timestamp.text(nanoseconds) if nanoseconds else NEVER
 
 
 _MINUTE: Final = 60

@@ -9,14 +9,9 @@ from pinnace.api.messages import Request, Response
 from pinnace.api.router import Route
 from pinnace.engine.documents import VolumeCreateRequest
 
-PRUNE_FILTERS: Final = frozenset({"label", "label!", "all"})
-LIST_FILTERS: Final = frozenset({"dangling", "name", "driver", "label"})
-
 
 def list_volumes(engine: Engine, request: Request) -> Response:
-    filters = request.filters()
-    containers.check_filters(filters, LIST_FILTERS)
-    volumes, warnings = engine.volumes.list(filters)
+    volumes, warnings = engine.volumes.list(request.filters())
     return messages.json({"Volumes": list(volumes), "Warnings": list(warnings) or None})
 
 
@@ -44,7 +39,6 @@ def remove(engine: Engine, request: Request) -> Response:
 
 def prune(engine: Engine, request: Request) -> Response:
     filters = request.filters()
-    containers.check_filters(filters, PRUNE_FILTERS)
     if request.version < (1, 42):
         filters["all"] = ["true"]  # named volumes went, too
     names, reclaimed = engine.volumes.prune(filters)

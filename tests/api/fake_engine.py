@@ -17,14 +17,8 @@ import msgspec
 from msgspec.structs import replace
 
 from pinnace import errors
-from pinnace.api.facade import (
-    AttachOptions,
-    Exit,
-    Filters,
-    LogOptions,
-    Readable,
-    Shown,
-)
+from pinnace.api.facade import Exit, Filters, Readable, Shown
+from pinnace.engine import filters as meanings
 from pinnace.engine.documents import (
     Container,
     ContainerConfig,
@@ -37,9 +31,19 @@ from pinnace.engine.documents import (
     Status,
     UpdateConfig,
 )
-from pinnace.supervisor import frames
+from pinnace.engine.requests import AttachOptions, LogOptions
+from pinnace.supervisor import detach, frames
 
 IMAGE_ID = "sha256:" + "a1" * 32
+
+
+def hang_up(client: socket.socket) -> None:
+    """Also when another thread reads from it."""
+    try:
+        client.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    client.close()
 
 
 class FakeReader:
@@ -165,6 +169,7 @@ class FakeContainers:
         self.all: dict[str, Container] = {}
         self.logs_of: dict[str, FakeLog] = {}
         self.clients: dict[str, list[tuple[socket.socket, AttachOptions]]] = {}
+        self.started: dict[str, threading.Event] = {}
         self.waiters: list[tuple[str, str, Future[Exit]]] = []
         self.stops: list[tuple[str, int | None, str | None]] = []
         self.created: list[tuple[Any, ...]] = []
@@ -203,6 +208,7 @@ class FakeContainers:
         )
         self.logs_of[ident] = FakeLog(config.tty)
         self.clients[ident] = []
+        self.started[ident] = threading.Event()
         self._events.publish("container", "create", ident, image=config.image, name=name or "")
         return ident, []
 
@@ -213,6 +219,7 @@ class FakeContainers:
         raise errors.NotFound(f"No such container: {ident}")
 
     def list(self, *, all: bool, limit: int, size: bool, filters: Filters) -> list[Container]:
+        meanings.check(filters, meanings.CONTAINERS)
         found = [
             container
             for container in self.all.values()
@@ -236,6 +243,7 @@ class FakeContainers:
         state = State(status=Status.RUNNING, pid=4242, started_at=time.time_ns())
         self._change(container, state)
         self.logs_of[container.id].ended = False
+        self.started[container.id].set()
         self._events.publish(
             "container", "start", container.id, image=container.config.image, name=container.name
         )
@@ -253,7 +261,7 @@ class FakeContainers:
         self._change(container, ended)
         self.logs_of[container.id].end()
         for client, _ in self.clients[container.id]:
-            client.close()
+            hang_up(client)
         self.clients[container.id].clear()
         for waiting, condition, future in list(self.waiters):
             if waiting == container.id and condition != "removed":
@@ -355,10 +363,23 @@ class FakeContainers:
             self.waiters.append((container.id, condition, future))
         return future
 
-    def attach(self, ident: str, options: AttachOptions, client_fd: int, initial: bytes) -> None:
+    def check_attach(self, ident: str, options: AttachOptions) -> Container:
         container = self.get(ident)
-        client = socket.socket(fileno=os.dup(client_fd))
+        detach.parse(options.detach_keys)
+        if container.state.paused:
+            raise errors.Conflict(
+                f"container {ident} is paused, unpause the container before attach"
+            )
+        return container
+
+    def attach(self, ident: str, options: AttachOptions, client_fd: int, initial: bytes) -> None:
+        client = socket.socket(fileno=client_fd)
         client.setblocking(True)
+        try:
+            container = self.get(ident)
+        except errors.NotFound:
+            client.close()
+            raise
         if not options.stream:
             client.close()
             return
@@ -378,6 +399,7 @@ class FakeContainers:
                 data = b""
         except OSError:
             return
+        self.started[container.id].wait(10)
         if container.state.running:
             self.finish(container.id, 0)
 
@@ -433,6 +455,12 @@ class FakeExecs:
         except KeyError:
             raise errors.NotFound(f"No such exec instance: {exec_id}") from None
 
+    def check(self, exec_id: str) -> ExecRecord:
+        record = self.inspect(exec_id)
+        if record.exit_code is not None:
+            raise errors.Conflict(f"Error: Exec command {exec_id} has already run")
+        return record
+
     def start(
         self,
         exec_id: str,
@@ -444,14 +472,15 @@ class FakeExecs:
         initial: bytes,
     ) -> None:
         """Prints its arguments, and what it is sent until the end of that."""
+        client = socket.socket(fileno=client_fd) if client_fd is not None else None
         record = self.inspect(exec_id)
-        if record.exit_code is not None:
-            raise errors.Conflict(f"exec command {exec_id} has already run")
         record.exit_code = 3
-        if client_fd is None:
+        if client is None:
             return
-        client = socket.socket(fileno=os.dup(client_fd))
         client.setblocking(True)
+        if record.config.cmd == ["nosuch"]:
+            client.close()
+            raise errors.Invalid('exec: "nosuch": executable file not found in $PATH')
         text = " ".join(record.config.cmd).encode() + b"\n"
         client.sendall(text if tty else frames.mux("stdout", text))
         if record.config.attach_stdin:

@@ -5,7 +5,7 @@ import pytest
 
 from pinnace.api import types
 
-SECOND = types.SECOND
+SECOND = 10**9
 MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86400 * SECOND
 
 
@@ -19,7 +19,7 @@ MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86400 * SECOND
     ],
 )
 def test_times(nanoseconds: int, text: str) -> None:
-    assert types.timestamp(nanoseconds) == text
+    assert types.show_time(nanoseconds) == text
 
 
 @pytest.mark.parametrize(
