@@ -13,9 +13,6 @@ from bench.wire import Client
 from tests.harness import kernel
 from tests.harness.deadline import Deadline
 
-# In the environment of every process that the daemon starts: how leaks find their owner.
-MARK = "PINNACE_TEST_RUN"
-
 
 def command() -> list[str]:
     """How pinnace is run: the console script beside this interpreter."""
@@ -49,12 +46,18 @@ class Daemon:
         assert self.process is not None, "the daemon is not started"
         return self.process.pid
 
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def client(self, **options: float) -> Client:
         return Client(self.host, timeout=options.get("timeout", 60))
 
     def start(self, *arguments: str, failpoint: str | None = None) -> "Daemon":
         """Start the daemon process and wait until it answers."""
-        environment = {**os.environ, MARK: self.mark}
+        # PATH is what the daemon passes on to each process that it starts: the mark is in it, and
+        # so every process says whose it is.
+        environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/{self.mark}"}
         environment.pop("PINNACE_FAILPOINT", None)
         if failpoint is not None:
             environment["PINNACE_FAILPOINT"] = failpoint
@@ -80,7 +83,7 @@ class Daemon:
 
     def destroy(self) -> None:
         """Nothing is left: containers, processes, cgroups, folder."""
-        if self.process is not None and self.process.poll() is None:
+        if self.alive:
             self.stop()
         kernel.kill(kernel.processes_of(self.mark, self.cgroup_parent))
         kernel.remove_cgroups(self.cgroup_parent)
