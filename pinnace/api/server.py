@@ -125,12 +125,7 @@ class Server:
 
     async def _serve(self, ready: Callable[[], None]) -> None:
         self._loop.set_default_executor(self._pools.quick)
-        servers = [
-            await self._loop.create_server(self._connect, sock=listener.socket, ssl=listener.tls)
-            if listener.socket.family != socket.AF_UNIX
-            else await self._loop.create_unix_server(self._connect, sock=listener.socket)
-            for listener in self._listeners
-        ]
+        servers = [await self._accept(listener) for listener in self._listeners]
         expiry = self._loop.create_task(self._expire())
         ready()
         await self._stopping.wait()
@@ -144,6 +139,15 @@ class Server:
         await self._finish_connections()
         for pool in self._pools:
             pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _accept(self, listener: Listener) -> asyncio.AbstractServer:
+        if listener.socket.family == socket.AF_UNIX:
+            return await self._loop.create_unix_server(
+                self._connect, sock=listener.socket, backlog=BACKLOG
+            )
+        return await self._loop.create_server(
+            self._connect, sock=listener.socket, ssl=listener.tls, backlog=BACKLOG
+        )
 
     def _connect(self) -> http.Connection:
         return http.Connection(self._router, self.connections, self._headers, self._limits)
