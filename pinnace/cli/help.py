@@ -35,8 +35,9 @@ def render(program: str, topic: Sequence[str], global_options: Sequence[Option])
 
 def similar(name: str, known: Sequence[str]) -> list[str]:
     """Names that a slip of the finger may have meant."""
+    allowed = 1 if len(name) < 4 else 2
     return sorted(
-        each for each in known if each.startswith(name) or _distance(name, each) <= len(name) // 3
+        each for each in known if each.startswith(name) or _distance(name, each) <= allowed
     )
 
 

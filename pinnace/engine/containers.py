@@ -128,7 +128,10 @@ class Containers:
         changed = msgspec.structs.replace(container, host_config=host)
         limits = self._launcher.resources(changed)
         steps = resources.update(limits, cgroup.detect().version)
-        return self._runs.cgroup(container).write(steps)
+        try:
+            return self._runs.cgroup(container).write(steps)
+        except FileNotFoundError:
+            return []  # it has just ended: the limits are for its next start
 
     def remove(
         self, ident: str, *, force: bool = False, volumes: bool = False, link: bool = False

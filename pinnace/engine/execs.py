@@ -66,14 +66,31 @@ class Execs:
         lifecycle.next(container.state.status, Event.EXEC, ident=ident, id=container.id)
 
     def inspect(self, exec_id: str) -> ExecRecord:
+        record = self._known(exec_id)
+        if record.running and record.pid:
+            self._catch_up(record)
+        return record
+
+    def _known(self, exec_id: str) -> ExecRecord:
         record = self._records.get(exec_id)
         if record is None:
             raise errors.NotFound(f"No such exec instance: {exec_id}")
         return record
 
+    def _catch_up(self, record: ExecRecord) -> None:
+        """A client sees the end of the streams before we hear of the exit: ask for it."""
+        folder = self._launcher.folder(record.container_id)
+        message = protocol.ExecStatus(id=record.id)
+        try:
+            answer = keepers.request(folder, message, protocol.Message)
+        except (errors.Unavailable, KeeperFailed):
+            return  # its container has ended, and the monitor will tell
+        if isinstance(answer, protocol.ExecExited):
+            self.exited(record.id, answer.code)
+
     def check(self, exec_id: str) -> ExecRecord:
         """The record of an exec that may be started now."""
-        record = self.inspect(exec_id)
+        record = self._known(exec_id)
         if record.exit_code is not None:
             raise errors.Conflict(f"Error: Exec command {exec_id} has already run")
         if record.running:
@@ -166,7 +183,7 @@ class Execs:
         return seccomp_profile.program(granted, options.seccomp)
 
     def resize(self, exec_id: str, height: int, width: int) -> None:
-        record = self.inspect(exec_id)
+        record = self._known(exec_id)
         if not record.running:
             raise errors.Conflict(f"Exec {exec_id} is not running")
         message = protocol.Resize(exec_id=exec_id, height=height, width=width)
@@ -175,7 +192,7 @@ class Execs:
     def exited(self, exec_id: str, code: int) -> None:
         """The monitor has heard of its end."""
         record = self._records.get(exec_id)
-        if record is None:
+        if record is None or record.can_remove:
             return
         record.exit_code, record.running, record.can_remove = code, False, True
         try:

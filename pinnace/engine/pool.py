@@ -79,18 +79,21 @@ class Pool:
             return None
         if _fits(shell.preparation, wanted):
             return shell
-        self._discard(shell)
+        self._discard(shell, wait=True)
         return None
 
     def discard(self, ident: str) -> None:
-        """The container will not be started."""
+        """The container will not be started with its shell; its cgroup is free then."""
         with self._condition:
             shell = self._reserved.pop(ident, None)
         if shell is not None:
-            self._discard(shell)
+            self._discard(shell, wait=True)
 
-    def _discard(self, shell: Shell) -> None:
-        shell.channel.close()  # the supervisor sees it and clears up
+    def _discard(self, shell: Shell, *, wait: bool = False) -> None:
+        """The supervisor sees the end of its channel and clears up."""
+        if wait:
+            shell.channel.hang_up()
+        shell.channel.close()
         self._ranges.release(shell.id_base)
 
     def close(self) -> None:

@@ -67,7 +67,7 @@ class Registry:
         with self._guard:
             found = [c for key, c in self._by_id.items() if ident and key.startswith(ident)]
         if len(found) > 1:
-            raise errors.Invalid(f"Multiple IDs found with provided prefix: {ident}")
+            raise errors.Invalid(f"multiple IDs found with provided prefix: {ident}")
         if not found:
             raise errors.NotFound(f"No such container: {ident}")
         return found[0]

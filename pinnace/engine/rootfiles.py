@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from pinnace import errors
 from pinnace.engine import merge
 from pinnace.engine.documents import Container, ContainerConfig
 from pinnace.oci import image as oci
@@ -59,7 +60,10 @@ class RootFiles:
     def descendants(self, reference: str) -> Iterable[str]:
         """Ids of an image and of those built on it; none if there is no such image."""
         store = self._images.store
-        found = [store.resolve(reference).id]
+        try:
+            found = [store.resolve(reference).id]
+        except errors.NotFound:
+            return []
         for ident in found:
             found += store.children(ident)
         return found

@@ -116,6 +116,7 @@ class Runs:
 
     def _execute(self, container: Container, status: Status, undo: ExitStack) -> None:
         self.before_start(container)
+        _make_bind_sources(container)
         id_base = self._id_base(container.id)
         undo.callback(self._ranges.release, id_base)
         shm_path = self._launcher.share_memory(container)
@@ -164,18 +165,31 @@ class Runs:
     def _donors(self, container: Container) -> dict[str, Donor]:
         """The containers whose namespaces this one joins."""
         host = container.host_config
+        modes = {"network": host.network_mode, "IPC": host.ipc_mode, "PID": host.pid_mode}
         donors = {}
-        for mode in (host.network_mode, host.ipc_mode, host.pid_mode):
+        for kind, mode in modes.items():
             if mode.startswith("container:"):
                 ident = mode.removeprefix("container:")
-                donors[ident] = self._donor(ident)
+                donors[ident] = self._donor(kind, ident)
         return donors
 
-    def _donor(self, ident: str) -> Donor:
+    def _donor(self, kind: str, ident: str) -> Donor:
         other = self._registry.get(ident)
         live = self.live.get(other.id)
+        if live is None and kind == "network":
+            raise errors.Conflict(
+                "cannot join network namespace of a non running container: "
+                f"container {other.name} is {other.state.status.value}"
+            )
         if live is None:
-            raise errors.Conflict(f"cannot join namespace of a non running container: {other.id}")
+            raise errors.Conflict(
+                f"failed to join {kind} namespace: container {other.id} is not running"
+            )
+        if kind == "IPC" and other.host_config.ipc_mode not in ("shareable", "host"):
+            raise errors.Invalid(
+                f"failed to join IPC namespace: container {other.id}: non-shareable IPC "
+                "(hint: use IpcMode:shareable for the donor container)"
+            )
         shm = f"{self._launcher.folder(other.id)}/shm"
         return Donor(
             pid=live.pid,
@@ -373,6 +387,13 @@ class Runs:
             self._drop_pending(ident)
         for live in self.live.values():
             os.close(live.pidfd)
+
+
+def _make_bind_sources(container: Container) -> None:
+    """`-v` makes a folder of what is missing on the host; `--mount` has refused it before."""
+    for point in container.mounts:
+        if point.type == "bind" and point.create_source:
+            os.makedirs(point.source, 0o755, exist_ok=True)
 
 
 def read_exit(folder: str) -> protocol.Exited | None:

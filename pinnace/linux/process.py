@@ -83,6 +83,11 @@ def fork(child: Callable[[], None]) -> tuple[int, int]:
     return pid, pidfd
 
 
+def plain_fork() -> int:
+    """fork(2) by the C library, as seccomp filters allow it: Docker's forbids clone3(2)."""
+    return os.fork()
+
+
 class Exit(NamedTuple):
     """How a process ended: `code` as a shell counts, 128 + N for signal N."""
 
@@ -228,9 +233,32 @@ def forbid_new_privileges() -> None:
     syscall.prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
+class _Arguments(NamedTuple):
+    start: int
+    end: int
+
+
+_arguments: _Arguments | None = None  # found once: a forked process has its maker's
+
+
 def set_title(title: str) -> None:
-    """The name that ps and top show (15 bytes)."""
+    """What ps and top show: the name (15 bytes), and the arguments, which are overwritten.
+
+    A process that a container can see must not tell how the host started it.
+    """
+    global _arguments
+    if _arguments is None:
+        _arguments = _find_arguments()
     syscall.prctl_name(title.encode())
+    room = _arguments.end - _arguments.start
+    syscall.overwrite(_arguments.start, title.encode()[: room - 1].ljust(room, b"\0"))
+
+
+def _find_arguments() -> _Arguments:
+    """proc_pid_stat(5): fields 48 and 49 are where the arguments are in memory."""
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b") ")[2].split()
+    return _Arguments(int(fields[45]), int(fields[46]))
 
 
 def close_on_exec_from(first: int) -> None:

@@ -321,6 +321,11 @@ def bpf(command: int, attr: bytes) -> int:
     return check(_bpf(command, ctypes.addressof(buffer), len(attr)), "bpf")
 
 
+def overwrite(address: int, data: bytes) -> None:
+    """Replace memory of this process: for the arguments that /proc/PID/cmdline shows."""
+    ctypes.memmove(address, data, len(data))
+
+
 class Buffer:
     """Memory that a structure can point to: lives as long as this object."""
 

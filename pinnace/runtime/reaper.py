@@ -19,11 +19,10 @@ def run(program: Callable[[], NoReturn], started: Callable[[], None]) -> NoRetur
     """Fork; the child calls program (which executes), we call started and stay as pid 1."""
     waited = set(signal.valid_signals()) - _OURS
     signal.pthread_sigmask(signal.SIG_BLOCK, waited)
-    child, pidfd = process.clone()
+    child = process.plain_fork()
     if child == 0:
         _lead_terminal()
         program()
-    os.close(pidfd)
     started()
     while True:
         number = signal.sigwait(waited)

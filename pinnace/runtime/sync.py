@@ -138,6 +138,15 @@ class Channel:
     def close(self) -> None:
         self.socket.close()
 
+    def hang_up(self) -> None:
+        """Let the other side see the end, and return when it has gone."""
+        self.socket.shutdown(socket.SHUT_WR)
+        try:
+            while self.socket.recv(4096):
+                pass
+        except ConnectionResetError:
+            pass
+
     def send(self, message: Any, fds: list[int] | None = None) -> None:
         """Raises Closed if nobody is there to read it."""
         frame = encode(message)

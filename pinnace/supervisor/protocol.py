@@ -133,6 +133,12 @@ class Resize(Message, frozen=True, kw_only=True):
     exec_id: str = ""
 
 
+class ExecStatus(Message, frozen=True, kw_only=True):
+    """Answered by Running or ExecExited: for who asks before the event has come through."""
+
+    id: str
+
+
 class Subscribe(Message, frozen=True):
     """Answered by Status with the pidfd, then by events."""
 
@@ -146,6 +152,10 @@ class Status(Message, frozen=True, kw_only=True):
 
 class Done(Message, frozen=True):
     pass
+
+
+class Running(Message, frozen=True, kw_only=True):
+    pid: int
 
 
 class Failed(Message, frozen=True, kw_only=True):
@@ -179,8 +189,8 @@ class Detached(Message, frozen=True, kw_only=True):
     exec_id: str = ""
 
 
-Request = Spawn | Prepare | Run | Go | Exec | Attach | Resize | Subscribe
-Reply = Prepared | Ready | Started | Status | Done | Failed
+Request = Spawn | Prepare | Run | Go | Exec | ExecStatus | Attach | Resize | Subscribe
+Reply = Prepared | Ready | Started | Status | Running | Done | Failed
 Event = Exited | ExecExited | OutOfMemory | Detached
 
 requests = msgspec.json.Decoder(Request)

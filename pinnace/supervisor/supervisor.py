@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -24,6 +24,7 @@ from pinnace.supervisor.loop import IN, Loop
 from pinnace.supervisor.streams import Streams
 
 _SOCKET, _EXIT, _STATE = "supervisor.sock", "exit.json", "state.json"
+_CODES_KEPT = 1024  # exit codes of finished execs that can still be asked for
 _CLIENT_PATIENCE = 10.0  # seconds that clients have to take what is left after the exit
 
 
@@ -57,14 +58,15 @@ class Supervisor:
         self.log = protocol.Log("none")
         self.main: Running | None = None
         self.execs: dict[str, Running] = {}
+        self.exec_codes: dict[str, int] = {}
         self.subscribers: list[Channel] = []
         self.folder_fd = -1
         self.mount_namespace_fd = -1
         self.started_at = 0
+        self.ended = False
         self.listener: socket.socket | None = None
 
     def run(self) -> None:
-        process.set_title("pinnace:supervisor")
         process.adopt_orphans()
         self._serve(self.control)
         try:
@@ -102,38 +104,35 @@ class Supervisor:
 
     def _hung_up(self, channel: Channel) -> None:
         self.loop.forget(channel.fileno())
+        if channel is self.control and self.main is None:
+            self.loop.stopped = True  # who hung up may wait for our end: it comes when all is clear
+            return
         channel.close()
         if channel in self.subscribers:
             self.subscribers.remove(channel)
-        if channel is self.control and self.main is None:
-            self.loop.stopped = True
 
     def _handle(self, channel: Channel, request: protocol.Request, fds: list[int]) -> None:
-        match request:
-            case protocol.Prepare():
-                self.made = container.prepare(request.preparation)
-                channel.send(protocol.Prepared(pid=self.made.pid))
-            case protocol.Run():
-                self._run(channel, request, fds)
-            case protocol.Go():
-                self._go(channel)
-            case protocol.Subscribe():
-                self._subscribe(channel)
-            case protocol.Exec():
-                self._exec(channel, request, fds)
-            case protocol.Attach():
-                self._attach(channel, request, fds)
-            case protocol.Resize():
-                if (target := self._target(request.exec_id)) is not None:
-                    target.streams.resize(request.height, request.width)
-                channel.send(protocol.Done())
-            case protocol.Spawn():
-                raise ValueError("a supervisor does not spawn")
+        handlers: dict[type, Callable[[Channel, Any, list[int]], None]] = {
+            protocol.Prepare: self._prepare,
+            protocol.Run: self._run,
+            protocol.Go: lambda channel, request, fds: self._go(channel),
+            protocol.Subscribe: self._subscribe,
+            protocol.Exec: self._exec,
+            protocol.ExecStatus: self._exec_status,
+            protocol.Attach: self._attach,
+            protocol.Resize: self._resize,
+        }
+        handlers[type(request)](channel, request, fds)
+
+    def _prepare(self, channel: Channel, request: protocol.Prepare, fds: list[int]) -> None:
+        self.made = container.prepare(request.preparation)
+        channel.send(protocol.Prepared(pid=self.made.pid))
 
     # Starting
 
     def _run(self, channel: Channel, request: protocol.Run, fds: list[int]) -> None:
         self.run_request = request
+        process.set_title(f"pinnace:supervisor {request.id[:12]}")
         self.log = request.log
         if self.made is None:
             assert request.preparation is not None
@@ -242,7 +241,7 @@ class Supervisor:
 
     # Serving a running container
 
-    def _subscribe(self, channel: Channel) -> None:
+    def _subscribe(self, channel: Channel, request: protocol.Subscribe, fds: list[int]) -> None:
         assert self.main is not None
         channel.send(self._status(), [self.main.pidfd])
         self.subscribers.append(channel)
@@ -283,6 +282,11 @@ class Supervisor:
         )
         with reader:
             return reader.read()
+
+    def _resize(self, channel: Channel, request: protocol.Resize, fds: list[int]) -> None:
+        if (target := self._target(request.exec_id)) is not None:
+            target.streams.resize(request.height, request.width)
+        channel.send(protocol.Done())
 
     def _exec(self, channel: Channel, request: protocol.Exec, fds: list[int]) -> None:
         assert self.main is not None and self.made is not None
@@ -331,13 +335,27 @@ class Supervisor:
             raise
         return Running(entered.pid, entered.pidfd, streams)
 
+    def _exec_status(self, channel: Channel, request: protocol.ExecStatus, fds: list[int]) -> None:
+        ident = request.id
+        running = self.execs.get(ident)
+        if running is not None and running.exit is None:
+            channel.send(protocol.Running(pid=running.pid))
+        elif ident in self.exec_codes:
+            channel.send(protocol.ExecExited(id=ident, code=self.exec_codes[ident]))
+        else:
+            channel.send(protocol.Failed(message="process is gone", step="exec"))
+
     def _exec_exited(self, ident: str) -> None:
+        """Its streams go on until whatever it left in the background has closed them too."""
         running = self.execs[ident]
         self.loop.forget(running.pidfd)
         running.exit = process.wait(running.pidfd)
         os.close(running.pidfd)
-        # What it started in the background may hold its pipes: what is in them is its output.
-        running.streams.drain()
+        assert running.exit is not None
+        self.exec_codes[ident] = running.exit.code
+        if len(self.exec_codes) > _CODES_KEPT:
+            del self.exec_codes[next(iter(self.exec_codes))]
+        self._publish(protocol.ExecExited(id=ident, code=running.exit.code))
         if not running.streams.outputs:
             self._exec_ended(ident)
 
@@ -346,7 +364,6 @@ class Supervisor:
         if running is None or running.exit is None:
             return
         del self.execs[ident]
-        self._publish(protocol.ExecExited(id=ident, code=running.exit.code))
         running.streams.finish()
         self.loop.after(_CLIENT_PATIENCE, running.streams.abandon)
 
@@ -371,8 +388,9 @@ class Supervisor:
 
     def _output_ended(self) -> None:
         main = self.main
-        if main is None or main.exit is None or self.run_request is None:
+        if main is None or main.exit is None or self.ended:
             return
+        self.ended = True
         assert self.made is not None
         group = self.made.cgroup
         record = protocol.Exited(
@@ -380,7 +398,8 @@ class Supervisor:
             finished_at=time.time_ns(),
             oom_killed=group is not None and group.oom_kills() > 0,
         )
-        self.run_request = None  # once
+        if group is not None:
+            group.remove()  # before anybody hears of the exit and starts it anew
         main.streams.finish()
         self._write_json(_EXIT, msgspec.json.encode(record))
         failpoint.hit("supervisor-exit-written")

@@ -191,7 +191,7 @@ def test_slow_work_leaves_threads_for_the_quick(running: Running) -> None:
 
 
 def test_what_is_made_for_a_client_that_is_gone_is_closed(running: Running) -> None:
-    gate, closed = threading.Event(), threading.Event()
+    entered, gate, closed = threading.Event(), threading.Event(), threading.Event()
 
     class Reader:
         finished = False
@@ -200,6 +200,7 @@ def test_what_is_made_for_a_client_that_is_gone_is_closed(running: Running) -> N
             closed.set()
 
     def logs(*_: object) -> Reader:
+        entered.set()
         gate.wait(10)
         return Reader()
 
@@ -209,7 +210,7 @@ def test_what_is_made_for_a_client_that_is_gone_is_closed(running: Running) -> N
         client.request("GET", "/_ping")
         client.request("GET", "/containers/a/logs?stdout=1")
         (connection,) = running.server.connections
-        until(lambda: connection.answering)
+        assert entered.wait(10)
     # An answer that was never read resets the connection.
     until(lambda: connection not in running.server.connections)
     gate.set()
