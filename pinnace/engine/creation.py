@@ -5,7 +5,7 @@ import time
 from contextlib import ExitStack
 
 from pinnace import errors
-from pinnace.engine import merge, mountspecs, names, validate
+from pinnace.engine import bundle, merge, mountspecs, names, validate
 from pinnace.engine.documents import (
     Container,
     ContainerConfig,
@@ -16,6 +16,7 @@ from pinnace.engine.documents import (
 )
 from pinnace.engine.events import Events
 from pinnace.engine.facts import Machine
+from pinnace.engine.launcher import Launcher
 from pinnace.engine.pool import Pool
 from pinnace.engine.registry import Registry
 from pinnace.engine.settings import Settings
@@ -25,6 +26,7 @@ from pinnace.store.imagestore import Image, ImageStore
 from pinnace.store.snapshots import Overlay
 
 _NAME_ATTEMPTS = 20
+_ANY_RANGE = bundle.RANGES_START
 
 
 class Creation:
@@ -37,6 +39,7 @@ class Creation:
         images: ImageStore,
         snapshots: Overlay,
         volumes: Volumes,
+        launcher: Launcher,
         pool: Pool,
         events: Events,
     ) -> None:
@@ -46,6 +49,7 @@ class Creation:
         self._images = images
         self._snapshots = snapshots
         self._volumes = volumes
+        self._launcher = launcher
         self._pool = pool
         self._events = events
         self._log = LogConfig(type=settings.log_driver, config=settings.log_options)
@@ -96,7 +100,13 @@ class Creation:
             self._register(container, wanted_name)
             undo.pop_all()
         self._events.container("create", container)
-        return ident, checked.warnings
+        return ident, [*checked.warnings, *self._warnings(container)]
+
+    def _warnings(self, container: Container) -> list[str]:
+        if not any(point.type == "bind" for point in container.mounts):
+            return []
+        warning = bundle.userns_warning(container, self._launcher.gather(container, _ANY_RANGE, {}))
+        return [warning] if warning else []
 
     def _image(self, name: str, platform: str | None) -> Image | None:
         """None for a container without an image, which Docker allows too."""

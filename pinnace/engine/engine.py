@@ -101,6 +101,7 @@ class Engine:
             images=self.images.store,
             snapshots=snapshots,
             volumes=self.volumes,
+            launcher=launcher,
             pool=pool,
             events=self.events,
         )
@@ -189,7 +190,7 @@ class Engine:
         container = Container(id="0" * 64, path="true", config=ContainerConfig(), host_config=host)
         known = facts.HostFacts(
             machine=self.machine,
-            id_base=bundle.RANGES_START,
+            id_base=bundle.RANGES_START if launcher.private_users else 0,
             cgroup_parent=self.settings.cgroup_parent,
         )
         return preparation(bundle.spec_for(container, facts=known))

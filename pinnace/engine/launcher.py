@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from pinnace import errors
 from pinnace.engine import (
     bundle,
     bundle_mounts,
@@ -23,11 +24,11 @@ from pinnace.linux import mount
 from pinnace.linux.mount import Option
 from pinnace.linux.process import IDMap
 from pinnace.oci import spec
-from pinnace.runtime import sources
+from pinnace.runtime import sources, sysctls
 from pinnace.runtime.container import Preparation
 from pinnace.runtime.layers import Layers
 from pinnace.runtime.sync import Template
-from pinnace.supervisor import protocol
+from pinnace.supervisor import logs, logs_attributes, protocol
 
 _STANDARD = frozenset(entry.destination for entry in bundle_mounts.DEFAULT)
 
@@ -46,13 +47,19 @@ class Launcher:
         self._machine = machine
         self._zygote = zygote
         self._userns_fd = -1
+        self._private_users: bool | None = None
 
     def folder(self, ident: str) -> str:
         """The container's folder below the runtime root: it is gone after a reboot."""
         return f"{self._settings.runtime_root}/containers/{ident}"
 
     def gather(
-        self, container: Container, id_base: int, donors: dict[str, Donor], shm_path: str = ""
+        self,
+        container: Container,
+        id_base: int,
+        donors: dict[str, Donor],
+        shm_path: str = "",
+        pinned: dict[str, str] | None = None,
     ) -> HostFacts:
         return facts.gather(
             container,
@@ -61,12 +68,21 @@ class Launcher:
             id_base=id_base,
             donors=donors,
             shm_path=shm_path,
+            sources=pinned,
             cgroup_parent=self._settings.cgroup_parent,
         )
 
     def resources(self, container: Container) -> spec.LinuxResources:
         """The limits alone, for an update."""
         return bundle_resources.resources(container.host_config, self.gather(container, 0, {}))
+
+    @property
+    def private_users(self) -> bool:
+        """Whether containers can have user namespaces: their layers must be id-mappable."""
+        if self._private_users is None:
+            root = self._settings.data_root
+            self._private_users = self._machine.user_namespaces and self._idmappable(root, False)
+        return self._private_users
 
     def _idmappable(self, path: str, recursive: bool) -> bool:
         if self._userns_fd < 0:
@@ -76,6 +92,7 @@ class Launcher:
     def plan(self, container: Container, layers: Layers, known: HostFacts) -> Launch:
         """Write the bundle's folder and say what to run."""
         wanted = bundle.spec_for(container, facts=known)
+        _check_sysctls(wanted)
         folder = self.folder(container.id)
         os.makedirs(folder, 0o700, exist_ok=True)
         for stale in ("exit.json", "state.json", keepers.SOCKET):
@@ -163,13 +180,41 @@ def preparation(wanted: spec.Spec) -> Preparation:
     )
 
 
+def _check_sysctls(wanted: spec.Spec) -> None:
+    """Those of a namespace that is the host's are the host's (I19)."""
+    linux = wanted.linux or spec.Linux()
+    try:
+        sysctls.check(linux.sysctl, {namespace.type for namespace in linux.namespaces})
+    except ValueError as error:
+        raise errors.Invalid(str(error)) from None
+
+
 def _maps(mappings: list[spec.IDMapping]) -> list[IDMap]:
     return [IDMap(m.container_id, m.host_id, m.size) for m in mappings]
 
 
 def _log(container: Container) -> protocol.Log:
+    """As Docker, the driver judges its options when the container starts."""
     config = container.host_config.log_config
-    return protocol.Log(config.type or "json-file", config.config, container.log_path)
+    known = logs_attributes.Facts(
+        id=container.id,
+        name=container.name,
+        image_id=container.image,
+        image_name=container.config.image,
+        path=container.path,
+        args=container.args,
+        env=container.config.env,
+        labels=container.config.labels,
+    )
+    try:
+        logs.parse(config.type, config.config)
+        attributes = logs_attributes.of(config.config, known)
+    except errors.Invalid as error:
+        raise errors.Failed(
+            "failed to create task for container: failed to initialize logging driver: "
+            + error.message
+        ) from None
+    return protocol.Log(config.type, config.config, container.log_path, attributes)
 
 
 def _write(path: str, data: bytes) -> None:

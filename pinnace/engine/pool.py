@@ -139,7 +139,7 @@ class Pool:
     def _make(self) -> Shell:
         assert self._pattern is not None
         ident = secrets.token_hex(32)
-        base = self._ranges.take()
+        base = self._ranges.take() if self._pattern.uid_maps else 0
         parent = self._pattern.cgroup_path.rpartition("/")[0]
         preparation = msgspec.structs.replace(
             self._pattern,

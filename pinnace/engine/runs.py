@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from pinnace import errors
-from pinnace.engine import keepers, lifecycle, restarts
+from pinnace.engine import keepers, lifecycle, restarts, volume_content
 from pinnace.engine.documents import Container, Status
 from pinnace.engine.events import Events
 from pinnace.engine.facts import Donor
@@ -121,23 +121,29 @@ class Runs:
         undo.callback(self._ranges.release, id_base)
         shm_path = self._launcher.share_memory(container)
         undo.callback(self._launcher.unshare_memory, container.id)
-        known = self._launcher.gather(container, id_base, self._donors(container), shm_path)
-        layers = self._snapshots.mounts(container.id)
-        launch = self._launcher.plan(container, layers, known)
-        failpoint.hit("engine-planned")
-        channel, run = self._shell(container.id, launch)
-        undo.callback(channel.close)
+        with volume_content.pinned(container.mounts) as pinned:
+            known = self._launcher.gather(
+                container, id_base, self._donors(container), shm_path, pinned
+            )
+            launch = self._launcher.plan(container, self._snapshots.mounts(container.id), known)
+            failpoint.hit("engine-planned")
+            channel, run = self._shell(container.id, launch)
+            undo.callback(channel.close)
+            started, pidfd = self._run(container.id, channel, run)
+        failpoint.hit("engine-started")
+        live = Live(channel, pidfd, started.pid, id_base, launch.preparation.cgroup_path)
+        self._begin(container, live, status, started.started_at)
 
-        clients = self._take_pending(container.id)
+    def _run(self, ident: str, channel: Channel, run: protocol.Run) -> tuple[protocol.Started, int]:
+        """Have it executed, with the clients that wait for it attached."""
+        clients = self._take_pending(ident)
         run = msgspec.structs.replace(run, clients=[pending.client for pending in clients])
         fds = [pending.fd for pending in clients]
         try:
             started, received = keepers.ask(channel, run, protocol.Started, fds)
         finally:
             close_fds(fds)
-        failpoint.hit("engine-started")
-        live = Live(channel, received[0], started.pid, id_base, launch.preparation.cgroup_path)
-        self._begin(container, live, status, started.started_at)
+        return started, received[0]
 
     def _begin(self, container: Container, live: Live, status: Status, started_at: int) -> None:
         state = container.state
@@ -150,6 +156,9 @@ class Runs:
         self._monitor.watch(live.channel, lambda event: self._heard(ident, event))
 
     def _id_base(self, ident: str) -> int:
+        """0 where the data root's file system has no id-mapped mounts."""
+        if not self._launcher.private_users:
+            return 0
         base = self._pool.id_base(ident)
         return self._ranges.take() if base is None else base
 

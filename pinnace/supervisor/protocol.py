@@ -42,11 +42,12 @@ class Prepared(Message, frozen=True, kw_only=True):
 
 
 class Log(msgspec.Struct, frozen=True):
-    """A log driver, its options and the file it writes."""
+    """A log driver, its options, the file it writes, and what stands beside each entry."""
 
     driver: str
     options: dict[str, str] = {}
     path: str = ""
+    attributes: dict[str, str] = {}
 
 
 class Client(msgspec.Struct, frozen=True):

@@ -145,7 +145,12 @@ class Supervisor:
             self.loop,
             tty=wanted.terminal,
             stdin_once=request.stdin_once,
-            log=logs.open_driver(request.log.driver, request.log.options, request.log.path),
+            log=logs.open_driver(
+                request.log.driver,
+                request.log.options,
+                request.log.path,
+                attributes=request.log.attributes,
+            ),
             ended=self._output_ended,
             detached=lambda: self._publish(protocol.Detached()),
         )
