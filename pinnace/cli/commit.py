@@ -20,7 +20,7 @@ def commit(invocation: Invocation) -> None:
             raise Failure(str(error)) from None
         if name.digest:
             raise Failure("refusing to create a tag with a digest reference")
-        repository, tag = name.name, name.tag or "latest"
+        repository, tag = name.full, name.tag or "latest"
     query = {
         "container": container,
         "repo": repository,

@@ -198,7 +198,7 @@ def tag(invocation: Invocation) -> None:
     if name.digest:
         raise Failure("refusing to create a tag with a digest reference")
     invocation.client.post(
-        f"/images/{source}/tag", {"repo": name.name, "tag": name.tag or "latest"}
+        f"/images/{source}/tag", {"repo": name.full, "tag": name.tag or "latest"}
     )
 
 

@@ -143,7 +143,7 @@ def execute(
     if not command.raw:
         arguments.check_operands(command, path, usage, len(values.operands))
     for warning in values.warnings:
-        terminal.warn(warning)
+        terminal.say(warning)  # where Docker says it, too
     invocation = Invocation(path, values, words, options, environment)
     return command.run(invocation) or 0
 

@@ -35,6 +35,11 @@ class Reference:
             return f"{self.domain}/{self.path}"
         return self.path.removeprefix("library/")
 
+    @property
+    def full(self) -> str:
+        """The repository with its domain, whichever it is."""
+        return f"{self.domain}/{self.path}"
+
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         return self.name + tag + (f"@{self.digest}" if self.digest else "")

@@ -31,7 +31,7 @@ def _pull(
 ) -> None:
     tag = name.digest or name.tag
     query = {
-        "fromImage": name.name if name.domain != "docker.io" else f"docker.io/{name.path}",
+        "fromImage": name.full,
         "tag": None if everything else tag or "latest",
         "platform": reference.platform(platform) or None,
     }

@@ -110,11 +110,11 @@ class FakeDaemon:
 
     def _send(self, connection: socket.socket, request: Request, answer: Answer) -> None:
         headers = {"Api-Version": self.api_version, "Ostype": "linux", **answer.headers}
-        body = answer.body
+        body = b"" if answer.status in (204, 304) else answer.body
         if answer.conversation is None and answer.chunked:
             headers["Transfer-Encoding"] = "chunked"
             body = b"".join(b"%x\r\n%b\r\n" % (len(c), c) for c in (body,) if c) + b"0\r\n\r\n"
-        elif answer.conversation is None:
+        elif answer.conversation is None and answer.status not in (204, 304):
             headers["Content-Length"] = str(len(body))
         if answer.status == 101:
             headers |= {"Connection": "Upgrade", "Upgrade": "tcp"}
