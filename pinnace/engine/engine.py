@@ -32,7 +32,7 @@ from pinnace.engine.registry import Registry
 from pinnace.engine.removal import Removal
 from pinnace.engine.rootfiles import RootFiles
 from pinnace.engine.runs import Runs
-from pinnace.engine.settings import Settings
+from pinnace.engine.settings import Settings, installed_runtimes
 from pinnace.engine.system import System
 from pinnace.engine.tails import Tails
 from pinnace.engine.volumes import Volumes
@@ -50,6 +50,7 @@ class Engine:
 
     def __init__(self, settings: Settings, undo: ExitStack) -> None:
         self._undo = undo
+        settings = _with_runtimes(settings)
         self.settings = settings = _folders(settings, undo)
         database = Database(f"{settings.data_root}/pinnace.db")
         undo.callback(database.close)
@@ -219,6 +220,11 @@ def _folders(settings: Settings, undo: ExitStack) -> Settings:
     except BlockingIOError:
         raise errors.Conflict(f"another engine is using {settings.data_root}") from None
     return settings
+
+
+def _with_runtimes(settings: Settings) -> Settings:
+    runtimes = installed_runtimes(os.environ.get("PATH")) | settings.runtimes
+    return msgspec.structs.replace(settings, runtimes=runtimes)
 
 
 def _identity(database: Database) -> str:

@@ -84,6 +84,11 @@ class Launcher:
             self._private_users = self._machine.user_namespaces and self._idmappable(root, False)
         return self._private_users
 
+    def has_private_users(self, container: Container) -> bool:
+        """Other runtimes get the host's ids: they mount nothing id-mapped for themselves."""
+        other = self._settings.runtime_command(container.host_config.runtime)
+        return self.private_users and not other
+
     def _idmappable(self, path: str, recursive: bool) -> bool:
         if self._userns_fd < 0:
             self._userns_fd = keepers.user_namespace(self._zygote)

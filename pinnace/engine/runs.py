@@ -117,7 +117,7 @@ class Runs:
     def _execute(self, container: Container, status: Status, undo: ExitStack) -> None:
         self.before_start(container)
         _make_bind_sources(container)
-        id_base = self._id_base(container.id)
+        id_base = self._id_base(container)
         undo.callback(self._ranges.release, id_base)
         shm_path = self._launcher.share_memory(container)
         undo.callback(self._launcher.unshare_memory, container.id)
@@ -155,11 +155,11 @@ class Runs:
         ident = container.id
         self._monitor.watch(live.channel, lambda event: self._heard(ident, event))
 
-    def _id_base(self, ident: str) -> int:
+    def _id_base(self, container: Container) -> int:
         """0 where the data root's file system has no id-mapped mounts."""
-        if not self._launcher.private_users:
+        if not self._launcher.has_private_users(container):
             return 0
-        base = self._pool.id_base(ident)
+        base = self._pool.id_base(container.id)
         return self._ranges.take() if base is None else base
 
     def _shell(self, ident: str, launch: Launch) -> tuple[Channel, protocol.Run]:

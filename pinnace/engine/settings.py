@@ -1,5 +1,7 @@
 """How an engine is set up: where its state lives, and the defaults of its containers."""
 
+import shutil
+
 import msgspec
 
 from pinnace import errors
@@ -29,9 +31,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def runtime_command(self, name: str) -> list[str]:
         """The command of another runtime, or nothing for ours."""
         name = name or self.default_runtime
-        if name in ("pinnace", "io.containerd.runc.v2"):
-            return []
-        try:
+        if name in self.runtimes:
             return self.runtimes[name]
-        except KeyError:
-            raise errors.Invalid(f"unknown or invalid runtime name: {name}") from None
+        if name in OWN_NAMES:
+            return []
+        raise errors.Invalid(f"unknown or invalid runtime name: {name}")
+
+
+# "runc" is what clients of Docker write for "the ordinary one"; where the binary is installed,
+# it means the binary.
+OWN_NAMES = ("pinnace", "runc", "io.containerd.runc.v2")
+_BINARIES = ("runc", "crun", "youki", "runsc", "kata-runtime")
+
+
+def installed_runtimes(folders: str | None) -> dict[str, list[str]]:
+    """Other OCI runtimes that are found in the folders of a PATH."""
+    found = {}
+    for name in _BINARIES:
+        path = shutil.which(name, path=folders)
+        if path:
+            found[name] = [path]
+    return found

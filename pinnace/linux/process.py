@@ -181,6 +181,13 @@ class file_identity:  # noqa: N801 (a context manager, read as a verb)
         syscall.capset(permitted, permitted, inheritable)
 
 
+def clamp_rlimit(name: str, soft: int, hard: int) -> tuple[int, int]:
+    """The limits as low as this process could set them for itself, or lower."""
+    _, ceiling = resource.getrlimit(getattr(resource, name))
+    soft, hard = (min(_rlim(v), _rlim(ceiling), key=_as_unsigned) for v in (soft, hard))
+    return _as_unsigned(soft), _as_unsigned(hard)
+
+
 def set_rlimit(pid: int, name: str, soft: int, hard: int) -> str | None:
     """Set RLIMIT_<name> of pid; clamped to what the host lets us have, then a warning is told.
 
@@ -262,7 +269,19 @@ def _find_arguments() -> _Arguments:
 
 
 def close_on_exec_from(first: int) -> None:
-    syscall.close_range(first, 0xFFFFFFFF, syscall.CLOSE_RANGE_CLOEXEC)
+    try:
+        syscall.close_range(first, 0xFFFFFFFF, syscall.CLOSE_RANGE_CLOEXEC)
+    except PermissionError:
+        _close_on_exec_each(first)
+
+
+def _close_on_exec_each(first: int) -> None:
+    """For seccomp filters that are older than close_range(2) (5.9) and refuse it."""
+    for fd in range(first, 1024):
+        try:
+            os.set_inheritable(fd, False)
+        except OSError:
+            pass
 
 
 def close_all_but(keep: Sequence[int]) -> None:
@@ -272,6 +291,25 @@ def close_all_but(keep: Sequence[int]) -> None:
         if start < fd:
             syscall.close_range(start, fd - 1)
         start = max(start, fd + 1)
+
+
+def run(argv: Sequence[str], env: dict[str, str], stdio: Sequence[int]) -> int:
+    """Execute a program with these three fds and wait for it; its exit code as a shell counts.
+
+    For single-threaded callers.
+    """
+
+    def child() -> None:
+        for target, fd in enumerate([fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in stdio]):
+            os.dup2(fd, target)
+        close_on_exec_from(3)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.execve(argv[0], list(argv), env)
+
+    _, pidfd = fork(child)
+    ended = wait(pidfd)
+    os.close(pidfd)
+    return ended.code if ended else 0
 
 
 def spawn(argv: Sequence[str], inherited: Sequence[int], env: dict[str, str]) -> int:

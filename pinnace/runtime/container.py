@@ -8,6 +8,7 @@ Used by the supervisor and by the runtime's command line; both have one thread.
 """
 
 import os
+import signal
 import socket
 import struct
 from collections.abc import Callable, Sequence
@@ -130,7 +131,25 @@ class Made:
         """Let init execute the program; returns when it has, with warnings about limits."""
         warnings = limit_process(self.pid, wanted)
         start_over(self.channel)
+        self.channel.close()
         return warnings
+
+    def enter(self, entry: "Entry") -> "Entered":
+        """A further process, made up to execve; raises StartFailed."""
+        return enter(self.pidfd, self.owner, self.cgroup, entry)
+
+    def own_processes(self) -> bool:
+        """Whether the end of the first process is that of all others."""
+        return "pid" in self.preparation.new
+
+    def delete(self) -> None:
+        """End what still runs and leave nothing."""
+        if process.alive(self.pidfd):
+            process.send_signal(self.pidfd, signal.SIGKILL)
+            process.wait(self.pidfd)
+        if self.cgroup is not None:
+            self.cgroup.kill()
+            self.cgroup.remove()
 
     def _limit(self, wanted: spec.Spec) -> list[str]:
         limits = wanted.linux.resources if wanted.linux else None

@@ -6,7 +6,6 @@ prepared shell in the daemon's pool, and goes with its control channel.
 """
 
 import os
-import signal
 import socket
 import time
 from collections.abc import Callable
@@ -17,7 +16,9 @@ import msgspec
 from pinnace.linux import failpoint, process
 from pinnace.oci import spec
 from pinnace.runtime import container
+from pinnace.runtime.binary import Binary
 from pinnace.runtime.container import Entry, Setting, StartFailed
+from pinnace.runtime.runtime import Runtime
 from pinnace.runtime.sync import Channel, Closed, close_fds
 from pinnace.supervisor import logs, protocol
 from pinnace.supervisor.loop import IN, Loop
@@ -48,11 +49,17 @@ class Running:
         self.exit: process.Exit | None = None
 
 
+def _make(request: protocol.Run, preparation: container.Preparation) -> Runtime:
+    if request.runtime:
+        return Binary(request.runtime, request.id, request.folder, preparation.cgroup_path)
+    return container.prepare(preparation)
+
+
 class Supervisor:
     def __init__(self, control: Channel) -> None:
         self.loop = Loop()
         self.control = control
-        self.made: container.Made | None = None
+        self.made: Runtime | None = None
         self.run_request: protocol.Run | None = None
         self.spec = spec.Spec()
         self.log = protocol.Log("none")
@@ -136,7 +143,7 @@ class Supervisor:
         self.log = request.log
         if self.made is None:
             assert request.preparation is not None
-            self.made = container.prepare(request.preparation)
+            self.made = _make(request, request.preparation)
         self._open_folder(request.folder)
         with open("config.json", "rb", opener=self._open_below) as file:
             self.spec = spec.decode(file.read())
@@ -200,7 +207,6 @@ class Supervisor:
         except StartFailed:
             self.main = None
             raise
-        self.made.channel.close()
         self.started_at = time.time_ns()
         if self.listener is None:
             self._listen()
@@ -327,7 +333,7 @@ class Supervisor:
             stdio = streams.open_pipes(stdin=request.open_stdin, owner=(owner.uid, owner.gid))
         entry = Entry(request.process, stdio, request.seccomp, request.user, request.groups)
         try:
-            entered = container.enter(self.main.pidfd, owner, self.made.cgroup, entry)
+            entered = self.made.enter(entry)
         finally:
             close_fds(stdio)
         if entered.console is not None:
@@ -385,7 +391,7 @@ class Supervisor:
         self.loop.forget(main.pidfd)
         main.exit = process.wait(main.pidfd)
         assert self.made is not None
-        if "pid" not in self.made.preparation.new and self.made.cgroup is not None:
+        if not self.made.own_processes() and self.made.cgroup is not None:
             self.made.cgroup.kill()  # no pid namespace has ended its other processes
         main.streams.drain()
         if not main.streams.outputs:
@@ -403,8 +409,7 @@ class Supervisor:
             finished_at=time.time_ns(),
             oom_killed=group is not None and group.oom_kills() > 0,
         )
-        if group is not None:
-            group.remove()  # before anybody hears of the exit and starts it anew
+        self.made.delete()  # before anybody hears of the exit and starts it anew
         main.streams.finish()
         self._write_json(_EXIT, msgspec.json.encode(record))
         failpoint.hit("supervisor-exit-written")
@@ -432,14 +437,8 @@ class Supervisor:
 
     def _clear(self) -> None:
         """Leave nothing: the first process if it still waits, the cgroup, the namespaces."""
-        if self.made is None:
-            return
-        if self.main is None or self.main.exit is None:
-            process.send_signal(self.made.pidfd, signal.SIGKILL)
-            process.wait(self.made.pidfd)
-        if self.made.cgroup is not None:
-            self.made.cgroup.kill()
-            self.made.cgroup.remove()
+        if self.made is not None and not self.ended:
+            self.made.delete()
 
     # What is written down
 
