@@ -5,14 +5,15 @@ A row's name says the unit: `ms` and `KiB` are better when less, `/s` when more.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 
 from bench.side import Side, memory, per_thread
 from bench.wire import Client, query
 
 Samples = dict[str, list[float]]
-Measure = Callable[[Side], Iterator[Samples]]
+Rounds = Generator[Samples, None, None]
+Measure = Callable[[Side], Rounds]
 
 LINE = "x" * 99
 LOG_BYTES = 64_000_000
@@ -60,17 +61,17 @@ def _cycles(side: Side, network: str, count: int = 10) -> Samples:
     return rows
 
 
-def cycle_none(side: Side) -> Iterator[Samples]:
+def cycle_none(side: Side) -> Rounds:
     while True:
         yield _cycles(side, "none")
 
 
-def cycle_default(side: Side) -> Iterator[Samples]:
+def cycle_default(side: Side) -> Rounds:
     while True:
         yield _cycles(side, "default")
 
 
-def parallel(side: Side) -> Iterator[Samples]:
+def parallel(side: Side) -> Rounds:
     shared, count = per_thread(side), 48
 
     def one(_: int) -> None:
@@ -89,7 +90,7 @@ def parallel(side: Side) -> Iterator[Samples]:
             yield {"16 at once: wall a cycle, ms": [wall], "16 at once: CPU a cycle, ms": [cpu]}
 
 
-def exec_(side: Side) -> Iterator[Samples]:
+def exec_(side: Side) -> Rounds:
     ident = side.idle()
     try:
         while True:
@@ -117,7 +118,7 @@ def _exec(side: Side, ident: str) -> None:
         raise RuntimeError(f"exec: exit code {state['ExitCode']}")
 
 
-def stop(side: Side) -> Iterator[Samples]:
+def stop(side: Side) -> Rounds:
     while True:
         samples: Samples = {}
         for _ in range(5):
@@ -129,7 +130,7 @@ def stop(side: Side) -> Iterator[Samples]:
         yield samples
 
 
-def kill(side: Side) -> Iterator[Samples]:
+def kill(side: Side) -> Rounds:
     while True:
         samples: Samples = {}
         for _ in range(5):
@@ -142,7 +143,7 @@ def kill(side: Side) -> Iterator[Samples]:
         yield samples
 
 
-def remove(side: Side) -> Iterator[Samples]:
+def remove(side: Side) -> Rounds:
     while True:
         samples: Samples = {}
         for _ in range(5):
@@ -153,7 +154,7 @@ def remove(side: Side) -> Iterator[Samples]:
         yield samples
 
 
-def pause(side: Side) -> Iterator[Samples]:
+def pause(side: Side) -> Rounds:
     ident = side.idle()
     try:
         while True:
@@ -171,7 +172,7 @@ def pause(side: Side) -> Iterator[Samples]:
         side.remove(ident)
 
 
-def command_line(side: Side) -> Iterator[Samples]:
+def command_line(side: Side) -> Rounds:
     while True:
         samples: Samples = {}
         for _ in range(5):
@@ -184,7 +185,7 @@ def command_line(side: Side) -> Iterator[Samples]:
 def live(count: int) -> Measure:
     """Rate and memory with `count` containers alive at once."""
 
-    def measure(side: Side) -> Iterator[Samples]:
+    def measure(side: Side) -> Rounds:
         while True:
             watch = Watch()
             with side.live(count) as idents:
@@ -202,7 +203,7 @@ def live(count: int) -> Measure:
     return measure
 
 
-def listing(side: Side) -> Iterator[Samples]:
+def listing(side: Side) -> Rounds:
     with side.live(100):
         while True:
             yield {
@@ -211,7 +212,7 @@ def listing(side: Side) -> Iterator[Samples]:
             }
 
 
-def inspect(side: Side) -> Iterator[Samples]:
+def inspect(side: Side) -> Rounds:
     ident = side.idle()
     try:
         while True:
@@ -221,7 +222,7 @@ def inspect(side: Side) -> Iterator[Samples]:
         side.remove(ident)
 
 
-def ping(side: Side) -> Iterator[Samples]:
+def ping(side: Side) -> Rounds:
     while True:
         yield {
             "_ping, 1 connection /s": [_rate(side, "/_ping", 1)],
@@ -246,7 +247,7 @@ def _rate(side: Side, path: str, connections: int, seconds: float = 1.0) -> floa
     return done / watch.total() * 1000
 
 
-def logs(side: Side) -> Iterator[Samples]:
+def logs(side: Side) -> Rounds:
     script = f"yes {LINE} | head -c {LOG_BYTES}"
     while True:
         ident = side.create("sh", "-c", script, LogConfig=UNROTATED)
@@ -271,7 +272,7 @@ def logs(side: Side) -> Iterator[Samples]:
         }
 
 
-def attach(side: Side) -> Iterator[Samples]:
+def attach(side: Side) -> Rounds:
     size = 4 * LOG_BYTES
     script = f"read go; dd if=/dev/zero bs=65536 count={size // 65536} 2>/dev/null"
     while True:
@@ -299,7 +300,7 @@ def attach(side: Side) -> Iterator[Samples]:
             side.remove(ident)
 
 
-def idle_memory(side: Side) -> Iterator[Samples]:
+def idle_memory(side: Side) -> Rounds:
     while True:
         rows = [memory(pid) for pid in side.processes()]
         yield {

@@ -65,10 +65,12 @@ def test_megabytes_pass_through_both_ways(api: Client, box: str) -> None:
     data = bytes(range(256)) * 8192
     _, running = execute(api, box, "cat", AttachStdin=True)
 
+    def send() -> None:
+        running.send(data)
+        running.close_write()
+
     with running, ThreadPoolExecutor(1) as pool:
-        sent = pool.submit(
-            lambda: (running.connection.settimeout(60), running.send(data), running.close_write())
-        )
+        sent = pool.submit(send)
         streams = running.streams()
         sent.result()
 
@@ -151,9 +153,8 @@ def test_detached_goes_on_by_itself(engine: Engine, api: Client, box: str) -> No
     answer = api.ok("POST", f"/exec/{made}/start", {"Detach": True})
 
     assert answer.status == 200
-    state = until(
-        lambda: (s := engine.get(f"/exec/{made}/json"))["ExitCode"] is not None and s, "its end"
-    )
+    until(lambda: not engine.get(f"/exec/{made}/json")["Running"], "its end")
+    state = engine.get(f"/exec/{made}/json")
     assert (state["Running"], state["ExitCode"]) == (False, 3)
     assert finish(engine, api, box, "cat", "/tmp/f")[1] == {1: b"done\n"}
 

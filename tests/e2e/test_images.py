@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import tarfile
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,7 +17,7 @@ pytestmark = pytest.mark.root
 
 
 @pytest.fixture
-def name(engine: Engine):  # type: ignore[no-untyped-def]
+def name(engine: Engine) -> Iterator[str]:
     """A repository that is removed, with its tags, after the test."""
     repository = "pinnace-test/images"
     yield repository
@@ -48,9 +50,9 @@ def test_files_keep_owners_modes_links_and_times(engine: Engine, api: Client, na
         member = tarfile.TarInfo("owned")
         member.uid, member.gid, member.mode, member.mtime = 1234, 4321, 0o4750, 1_234_567_890
         tar.addfile(member)
-        link = tarfile.TarInfo("link")
-        link.type, link.linkname = tarfile.SYMTYPE, "owned"
-        tar.addfile(link)
+        pointer = tarfile.TarInfo("link")
+        pointer.type, pointer.linkname = tarfile.SYMTYPE, "owned"
+        tar.addfile(pointer)
     api.ok("POST", "/images/create" + query(fromSrc="-", repo=name), archive.getvalue())
     script = "stat -c '%u:%g %a %Y' /owned; readlink /link; stat -c %h /bin/busybox"
 
@@ -136,8 +138,6 @@ def test_host_is_this_machine_copied_on_write(docker: Docker, engine: Engine) ->
         assert seen == file.read().strip()
     changes = {(item["Kind"], item["Path"]) for item in engine.get(f"/containers/{name}/changes")}
     assert (1, "/etc/made-in-the-sandbox") in changes
-    import os
-
     assert not os.path.exists("/etc/made-in-the-sandbox")
 
 

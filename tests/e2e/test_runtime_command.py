@@ -82,7 +82,7 @@ def bundle(tmp_path: Path) -> Iterator[Bundle]:
     assert not list(kernel.mounts_below(tmp_path))
 
 
-def detached(bundle: Bundle, *words: str) -> None:
+def detached(bundle: Bundle) -> None:
     """`create` with streams of its own: the container holds them until its end."""
     subprocess.run(
         [*command(), "runtime", "--root", str(bundle.root), "create", bundle.ident],
