@@ -224,7 +224,7 @@ def test_rotation_keeps_the_newest_lines(engine: Engine) -> None:
 
 def test_following_survives_rotation(engine: Engine) -> None:
     script = "read x; for i in $(seq 20); do seq 2000; sleep 0.02; done"
-    rotated = driver("json-file", **{"max-size": "200k", "max-file": "5"})
+    rotated = driver("json-file", **{"max-size": "1m", "max-file": "100"})
     ident = engine.start("sh", "-c", script, OpenStdin=True, HostConfig=rotated)
     seen: list[bytes] = []
     reader = threading.Thread(target=lambda: seen.extend(follow(engine, ident)))

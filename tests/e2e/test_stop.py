@@ -13,7 +13,7 @@ pytestmark = pytest.mark.root
 
 TRAPS = (
     'for s in HUP INT TERM USR1 WINCH; do trap "echo got $s; exit 7" $s; done;'
-    " echo up; while :; do sleep 1000 & wait $!; done"
+    " echo up; while :; do usleep 10000; done"
 )
 DEAF = ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 1000 & wait $!; done"]
 
