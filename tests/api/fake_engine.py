@@ -32,6 +32,7 @@ from pinnace.engine.documents import (
     UpdateConfig,
 )
 from pinnace.engine.requests import AttachOptions, LogOptions
+from pinnace.oci import reference
 from pinnace.supervisor import detach, frames
 
 IMAGE_ID = "sha256:" + "a1" * 32
@@ -223,14 +224,14 @@ class FakeContainers:
         found = [
             container
             for container in self.all.values()
-            if (all or "status" in filters or limit or container.state.running)
+            if (all or "status" in filters or limit > 0 or container.state.running)
             and container.state.status.value
             in filters.get("status", [container.state.status.value])
             and container.name in filters.get("name", [container.name])
             and set(filters.get("label", ())) <= set(container.config.labels)
         ]
         found.sort(key=lambda container: -container.created)
-        return found[: limit or None]
+        return found[:limit] if limit > 0 else found
 
     def _change(self, container: Container, state: State) -> None:
         container.state = state
@@ -269,6 +270,8 @@ class FakeContainers:
                 if future.set_running_or_notify_cancel():
                     future.set_result((code, None))
         self._events.publish("container", "die", container.id, exitCode=str(code))
+        if container.host_config.auto_remove:
+            self.remove(container.id, force=False, volumes=True, link=False)
 
     def say(self, ident: str, data: bytes, stream: str = "stdout") -> None:
         """The container's program prints."""
@@ -424,7 +427,7 @@ class FakeContainers:
         config: ContainerConfig | None,
     ) -> str:
         self.get(ident)
-        image = FakeImage("sha256:" + secrets.token_hex(32), [f"{repo}:{tag or 'latest'}"])
+        image = FakeImage("sha256:" + secrets.token_hex(32), [familiar(repo, tag)])
         self._images.all.append(image)
         return image.id
 
@@ -508,17 +511,23 @@ class FakeImage:
         self.tags = tags
 
 
+def familiar(repo: str, tag: str = "") -> str:
+    name = reference.parse(repo)
+    return (reference.with_tag(name, tag) if tag else name.tagged()).familiar
+
+
 class FakeImages:
     def __init__(self) -> None:
         self.all = [FakeImage(IMAGE_ID, ["busybox:latest"])]
         self.loaded = 0
 
-    def resolve(self, reference: str) -> FakeImage:
-        tagged = reference if ":" in reference else f"{reference}:latest"
+    def resolve(self, name: str) -> FakeImage:
         for image in self.all:
-            if tagged in image.tags or image.id.removeprefix("sha256:").startswith(reference):
+            if name in (image.id, image.id.removeprefix("sha256:")):
                 return image
-            if image.id == reference:
+        tagged = familiar(name)
+        for image in self.all:
+            if tagged in image.tags or image.id.removeprefix("sha256:").startswith(name):
                 return image
         raise errors.NotFound(f"No such image: {tagged}")
 
@@ -568,7 +577,7 @@ class FakeImages:
         ]
 
     def tag(self, reference: str, repo: str, tag: str) -> None:
-        self.resolve(reference).tags.append(f"{repo}:{tag or 'latest'}")
+        self.resolve(reference).tags.append(familiar(repo, tag))
 
     def remove(self, reference: str, *, force: bool, prune: bool) -> Sequence[Shown]:
         image = self.resolve(reference)
@@ -602,7 +611,7 @@ class FakeImages:
         platform: str | None,
     ) -> str:
         archive.read()
-        image = FakeImage("sha256:" + secrets.token_hex(32), [f"{repo}:{tag or 'latest'}"])
+        image = FakeImage("sha256:" + secrets.token_hex(32), [familiar(repo, tag)])
         self.all.append(image)
         return image.id
 
