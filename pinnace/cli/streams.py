@@ -190,6 +190,10 @@ class Conversation:
 
     def _carry(self, signals: Signals) -> None:
         sock = self._connection.sock
+        if not self._stdin:
+            # Docker's client says so at once too: there will be no input.
+            self._sending_open = False
+            self._flush()
         if self._connection.buffer:
             self._received(self._connection.take())
         while self._unfinished():
