@@ -70,7 +70,7 @@ def _entry(path: str) -> tuple[str, str]:
     clean = os.path.normpath(path)
     if path.endswith("/.") or path == ".":
         return clean, "."
-    return os.path.dirname(clean), os.path.basename(clean)
+    return os.path.dirname(clean) or ".", os.path.basename(clean)
 
 
 # From a container.
