@@ -140,7 +140,7 @@ class _Extraction:
         if len(self._fds) > _OPEN_FOLDERS:
             self.close()
         parent, _, base = name.rpartition(b"/")
-        if self._whiteouts and WHITEOUT in name and self._whiteout(name, parent, base):
+        if self._whiteouts and WHITEOUT in name and self._whiteout(name, parent, base, member):
             return
         if member.type == tar.REGULAR:
             self._make_file(self._folder(parent), base, name, member, reader)
@@ -329,7 +329,7 @@ class _Extraction:
 
     # Whiteouts (image-spec, layer.md, "Whiteouts").
 
-    def _whiteout(self, name: bytes, parent: bytes, base: bytes) -> bool:
+    def _whiteout(self, name: bytes, parent: bytes, base: bytes, member: Member) -> bool:
         """Was the member a mark for what lies below? Then it is made in overlayfs's way."""
         if base == OPAQUE_MARK:
             os.setxattr(self._folder(parent), merged.OPAQUE, b"y")
@@ -350,6 +350,7 @@ class _Extraction:
             if stat.S_ISDIR(status.st_mode):
                 self._make_opaque(folder, base)
             return True
+        os.utime(base, ns=_times(member), dir_fd=folder, follow_symlinks=False)
         self._hidden.add(parent + b"/" + base if parent else base)
         return True
 

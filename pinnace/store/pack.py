@@ -77,7 +77,7 @@ class _Packer:
         member = _member(path + b"/", tar.DIRECTORY, status)
         self._put(tar.header(member._replace(xattrs=xattrs)))
         if self._layer and folder.opaque():
-            self._put(_mark(path + b"/" + OPAQUE_MARK, status))
+            self._put(_mark(path + b"/" + OPAQUE_MARK))
 
     def _add_file(
         self, folder: merged.Directory, name: str, path: bytes, status: os.stat_result
@@ -112,7 +112,7 @@ class _Packer:
         if merged.is_whiteout(status):
             prefix, _, base = path.rpartition(b"/")
             hidden = WHITEOUT + base
-            self._put(_mark(prefix + b"/" + hidden if prefix else hidden, status))
+            self._put(_mark(prefix + b"/" + hidden if prefix else hidden))
             return
         kind = _KINDS.get(stat.S_IFMT(status.st_mode))
         if kind is None or self._is_link(path, status, kind):
@@ -150,8 +150,9 @@ def _member(path: bytes, kind: bytes, status: os.stat_result) -> Member:
     return Member(path, kind, mode, status.st_uid, status.st_gid, 0, status.st_mtime_ns)
 
 
-def _mark(path: bytes, status: os.stat_result) -> bytes:
-    return tar.header(Member(path, tar.REGULAR, 0o600, 0, 0, 0, status.st_mtime_ns))
+def _mark(path: bytes) -> bytes:
+    """A mark has no time of its own: when something was deleted is not part of an image."""
+    return tar.header(Member(path, tar.REGULAR, 0o600, 0, 0, 0, 0))
 
 
 def _kept(attributes: list[tuple[str, bytes]]) -> dict[bytes, bytes]:

@@ -1,7 +1,10 @@
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pinnace.store import differ
 from pinnace.store.differ import Kind
@@ -117,3 +120,63 @@ def test_a_diff_applied_is_the_same_layer(layers: tuple[Path, Path], tmp_path: P
     assert b"".join(differ.export([str(tmp_path / "copy"), str(lower)])) == b"".join(
         differ.export([str(upper), str(lower)])
     )
+
+
+names = st.sampled_from(["a", "b", "c", ".wh", "n" * 120, "\udcff", " ", "-"])
+contents = st.one_of(
+    st.binary(max_size=2000),
+    st.sampled_from(["whiteout", "fifo", "link", "hard"]),
+)
+modes = st.integers(0, 0o7777)
+tree_of = st.recursive(
+    st.tuples(contents, modes),
+    lambda inner: st.tuples(st.dictionaries(names, inner, max_size=4), modes),
+    max_leaves=12,
+)
+
+
+def plant(where: Path, node: tuple[object, int], files: list[Path]) -> None:
+    content, mode = node
+    match content:
+        case dict():
+            where.mkdir(exist_ok=True)
+            for name, inner in content.items():
+                plant(where / name, inner, files)
+            if mode & 1:
+                os.setxattr(where, "trusted.overlay.opaque", b"y")
+        case "whiteout":
+            os.mknod(where, 0o20000, 0)
+            os.utime(where, ns=(0, 0))
+            return
+        case "fifo":
+            os.mkfifo(where)
+        case "link":
+            where.symlink_to("../" * (mode % 5) + "x")
+            os.utime(where, ns=(0, 0), follow_symlinks=False)
+            return
+        case "hard" if files:
+            os.link(files[mode % len(files)], where)
+            return
+        case bytes(data):
+            where.write_bytes(data)
+            files.append(where)
+        case _:
+            where.write_bytes(b"")
+    os.chown(where, mode, mode * 7)
+    os.chmod(where, mode)
+    os.utime(where, ns=(0, mode * 1_000_000_000))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(names, tree_of, max_size=5))
+def test_any_layer_survives_the_journey(content: dict[str, tuple[object, int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "source"), Path(folder, "target")
+        target.mkdir()
+        plant(source, (content, 0o755), [])
+
+        raw = b"".join(differ.diff(str(source)))
+        differ.apply([raw], str(target))
+
+        assert trees.look(target) == trees.look(source)
+        assert b"".join(differ.diff(str(target))) == raw
