@@ -1,7 +1,11 @@
 """Records what the real docker command does: `python -m tests.cli.record [REFERENCE_HOST]`.
 
 With the address of a reference daemon, its answers are recorded first (golden/answers.json);
-then docker is run on every line of `cases` and what it asked and said is written to golden/.
+then docker is run on every line of golden/*.txt and what it asked and said is written beside:
+
+    create   a daemon creates whatever it is asked for: the request's body matters
+    show     a daemon has the answers of answers.json: what is printed matters
+    usage    flags, operands and help: no daemon is asked
 """
 
 import json
@@ -16,7 +20,7 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
-from tests.cli import cases, fakes
+from tests.cli import fakes
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"
@@ -58,12 +62,9 @@ def main() -> None:
     if len(sys.argv) > 1:
         _record_answers(sys.argv[1])
     answers = Answers(json.loads((GOLDEN / "answers.json").read_text()))
-    for name, text, responder in (
-        ("create", cases.CREATE, fakes.creating),
-        ("show", cases.SHOW, answers),
-        ("usage", cases.USAGE, None),
-    ):
-        found = [_run(line, responder) for line in cases.lines(text)]
+    for name, responder in (("create", fakes.creating), ("show", answers), ("usage", None)):
+        lines = (GOLDEN / f"{name}.txt").read_text().splitlines()
+        found = [_run(line, responder) for line in lines]
         document = {"now": int(time.time()), "cases": found}
         (GOLDEN / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
         print(f"{name}: {len(found)} cases")

@@ -177,7 +177,8 @@ def test_an_upload_that_is_refused_half_way_tells_why(path: Path) -> None:
     def serve(connection: socket.socket) -> None:
         connection.recv(1000)
         connection.sendall(
-            b'HTTP/1.1 500 No\r\nConnection: close\r\nContent-Length: 22\r\n\r\n{"message":"disk full"}'
+            b"HTTP/1.1 500 No\r\nConnection: close\r\nContent-Length: 23\r\n\r\n"
+            b'{"message":"disk full"}'
         )
 
     listener = listening(path, serve)

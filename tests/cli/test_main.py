@@ -10,8 +10,10 @@ from pinnace.cli.arguments import Command
 from tests.cli.conftest import Invoke
 
 # What a hot command must not load: each costs milliseconds, and `ps` has twelve of them.
-HEAVY = ("argparse", "asyncio", "collections", "enum", "inspect", "json", "msgspec", "pathlib")
-HEAVY += ("re", "signal", "socket", "subprocess", "typing")
+HEAVY = (
+    *("argparse", "asyncio", "collections", "enum", "inspect", "json", "msgspec", "pathlib"),
+    *("re", "signal", "socket", "subprocess", "typing"),
+)
 
 
 @pytest.mark.parametrize("words", [["ps"], ["version"], ["stop", "web"], ["run", "-d", "image"]])

@@ -99,6 +99,15 @@ class Container:
         finally:
             self.over.set()
 
+    def says_only(self, text: bytes) -> None:
+        """The process says this and then waits for its end."""
+
+        def talk(connection: socket.socket) -> None:
+            connection.sendall(frame(1, text))
+            self.over.wait(DEADLINE)
+
+        self._talk = talk
+
     def was_asked(self, what: str) -> None:
         end = time.monotonic() + DEADLINE
         while not any(what in each for each in self.asked):
@@ -329,7 +338,7 @@ def test_other_keys_can_be_chosen(daemon: Start, terminal: Callable[..., Session
 
 def test_signals_are_passed_on(daemon: Start, terminal: Callable[..., Session]) -> None:
     container = Container(shell, tty=False)
-    container._talk = lambda c: (c.sendall(frame(1, b"ready")), container.over.wait(DEADLINE))
+    container.says_only(b"ready")
     session = terminal(daemon(container), "run", "image")
 
     session.read_until(b"ready")
@@ -346,7 +355,7 @@ def test_signals_are_ours_where_we_are_told_so(
     daemon: Start, terminal: Callable[..., Session]
 ) -> None:
     container = Container(lambda c: None, tty=False)
-    container._talk = lambda c: (c.sendall(frame(1, b"ready")), container.over.wait(DEADLINE))
+    container.says_only(b"ready")
     session = terminal(daemon(container), "run", "--sig-proxy=false", "image")
 
     session.read_until(b"ready")
