@@ -69,7 +69,7 @@ class Client(msgspec.Struct, frozen=True):
 class Run(Message, frozen=True, kw_only=True):
     """Turn the prepared shell into a container and start it.
 
-    folder holds config.json and gets supervisor.sock, state.json and exit.json. The program
+    folder holds config.json and gets supervisor.sock and exit.json. The program
     is executed at once, or with `hold` after a Go. `runtime` names an OCI runtime binary to
     use in place of ours; `root` is then a folder or layers to be mounted for it.
     """

@@ -24,7 +24,7 @@ from pinnace.supervisor import logs, protocol
 from pinnace.supervisor.loop import IN, Loop
 from pinnace.supervisor.streams import Streams
 
-_SOCKET, _EXIT, _STATE = "supervisor.sock", "exit.json", "state.json"
+_SOCKET, _EXIT = "supervisor.sock", "exit.json"
 _CODES_KEPT = 1024  # exit codes of finished execs that can still be asked for
 _CLIENT_PATIENCE = 10.0  # seconds that clients have to take what is left after the exit
 
@@ -210,7 +210,6 @@ class Supervisor:
         self.started_at = time.time_ns()
         if self.listener is None:
             self._listen()
-        self._write_json(_STATE, msgspec.json.encode(self._status()))
         failpoint.hit("supervisor-started")
         main = self.main
         self.loop.watch(main.pidfd, IN, lambda _: self._exited(main))
