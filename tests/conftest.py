@@ -68,12 +68,13 @@ def image(engine: Engine) -> str:
     return engine.image
 
 
-@pytest.fixture
-def docker(engine: Engine) -> Docker:
+@pytest.fixture(params=engines.PROGRAMS)
+def docker(engine: Engine, request: pytest.FixtureRequest, tmp_path: Path) -> Docker:
     """The docker command line for the engine; skips when it is not installed."""
-    if shutil.which("docker") is None:
-        pytest.skip("the docker command line is not installed")
-    return engine.docker
+    program = shutil.which(request.param)
+    if program is None:
+        pytest.skip(f"the {request.param} command line is not installed")
+    return Docker(engine.host, tmp_path, program)
 
 
 @pytest.fixture

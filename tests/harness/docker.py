@@ -3,7 +3,6 @@
 import os
 import pty
 import select
-import shutil
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -18,10 +17,13 @@ class Result(NamedTuple):
 
 
 class Docker:
-    """`docker(...)` runs a command to its end; its own configuration, nothing of the user's."""
+    """`docker(...)` runs a command to its end; its own configuration, nothing of the user's.
 
-    def __init__(self, host: str, config: Path, program: str | None = None) -> None:
-        self.program = program or shutil.which("docker") or "docker"
+    `program` is the real command line, or ours, which takes the same words.
+    """
+
+    def __init__(self, host: str, config: Path, program: str = "docker") -> None:
+        self.program = program
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("DOCKER_")},
             "DOCKER_HOST": host,

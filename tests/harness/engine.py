@@ -16,6 +16,9 @@ from tests.harness.docker import Docker
 # Set: the black-box tests run against this engine (real Docker, to be the judge of the tests).
 FOREIGN = os.environ.get("PINNACE_TEST_HOST", "")
 
+# The command lines that the tests of commands are done with.
+PROGRAMS = os.environ.get("PINNACE_TEST_CLI", "docker").split(",")
+
 # The newest version that the recorded answers of real Docker (28.5) were given for.
 VERSION = "/v1.51"
 
