@@ -41,7 +41,7 @@ FORWARDING: Final = 1
 class Link(NamedTuple):
     """What the kernel lists; `parent` is the index of the lower device or peer."""
 
-    index: int
+    ifindex: int
     name: str
     flags: int
     mtu: int
@@ -240,7 +240,7 @@ def _decode(body: bytes) -> Link:
     found = netlink.attributes(body[_INFO.size :])
     info = netlink.attributes(found.get(_LINKINFO, b""))
     return Link(
-        index=index,
+        ifindex=index,
         name=netlink.string(found.get(_NAME, b"")),
         flags=flags,
         mtu=_number(found, _MTU),
@@ -254,4 +254,4 @@ def _decode(body: bytes) -> Link:
 
 def _number(found: dict[int, bytes], kind: int) -> int:
     data = found.get(kind)
-    return int.from_bytes(data[:4], "little") if data else 0
+    return int(struct.unpack("=I", data)[0]) if data else 0

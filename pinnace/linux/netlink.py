@@ -5,6 +5,7 @@ so what else there is to say to rtnetlink stands in `links`, `routes` and `nftab
 """
 
 import _thread
+import errno
 import os
 import socket
 import struct
@@ -23,6 +24,7 @@ _ACK_TLVS, _CAPPED = 0x200, 0x100
 _ERROR_TEXT = 1  # NLMSGERR_ATTR_MSG
 
 _SOL_NETLINK = 270
+_ADD_MEMBERSHIP = 1
 _CAP_ACK, _EXT_ACK, _STRICT_CHECK = 10, 11, 12
 _IFF_UP = 1
 _HEADER = struct.Struct("=LHHLL")
@@ -230,6 +232,25 @@ class Socket:
                 refused = refused or failure(reply)
                 if reply.sequence == last or (reply.sequence == first and refused):
                     return refused
+
+    def join(self, group: int) -> None:
+        """Listen to what the kernel tells everyone: `heard`."""
+        self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+        self._socket.setblocking(False)
+
+    def heard(self) -> Iterator[Received | None]:
+        """What was told since the last time; None where something was lost."""
+        while True:
+            try:
+                data = self._socket.recv(1 << 18)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                yield None
+                continue
+            yield from decode(data)
 
     def dump(self, kind: int, body: bytes, flags: int = DUMP) -> list[Received]:
         """Everything that the kernel lists for the request; asked again if it changed meanwhile."""

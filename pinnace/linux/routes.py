@@ -29,7 +29,7 @@ _NEIGHBOUR_HEADER: Final = struct.Struct("=BBHiHBB")
 
 
 class Address(NamedTuple):
-    index: int
+    ifindex: int
     packed: bytes
     prefix: int
 
@@ -39,7 +39,7 @@ class Route(NamedTuple):
 
     packed: bytes
     prefix: int
-    index: int
+    ifindex: int
     gateway: bytes
     family: int
 

@@ -28,9 +28,9 @@ def test_a_bridge_is_as_asked_and_can_be_deleted(here):
     bridge = find(here, "br-x")
     assert (bridge.kind, bridge.mac, bridge.mtu, bridge.up) == ("bridge", mac, 1400, True)
     assert open_setting(here, "br-x", "bridge/forward_delay") is None
-    here.netlink.send(links.set_alias(bridge.index, "whose it is"))
+    here.netlink.send(links.set_alias(bridge.ifindex, "whose it is"))
     assert find(here, "br-x").alias == "whose it is"
-    here.netlink.send(links.delete(bridge.index))
+    here.netlink.send(links.delete(bridge.ifindex))
     assert links.get(here.netlink, "br-x") is None
 
 
@@ -45,7 +45,7 @@ def open_setting(ns, link, name):
 def test_a_pair_is_made_into_the_other_namespace(here, namespaces):  # noqa: F811
     there = namespaces()
     here.netlink.send(links.bridge("br0"))
-    master = find(here, "br0").index
+    master = find(here, "br0").ifindex
     pair = links.veth(
         "veth1",
         "eth0",
@@ -70,7 +70,7 @@ def test_links_of_a_namespace_that_is_gone_are_gone(here, namespaces):  # noqa: 
 
 def test_a_link_is_renamed_and_set_up(here):
     here.netlink.send(links.bridge("old"))
-    index = find(here, "old").index
+    index = find(here, "old").ifindex
     here.netlink.send(links.change(index, name="new", traits=Traits(mtu=1300)))
     here.netlink.send(links.change(index, up=True))
     assert find(here, "new")[:4] == (index, "new", find(here, "new").flags, 1300)
@@ -79,14 +79,14 @@ def test_a_link_is_renamed_and_set_up(here):
 
 def test_settings_of_ipv4_are_made_by_message(here):
     here.netlink.send(links.bridge("br0"))
-    here.netlink.send(links.set_ipv4(find(here, "br0").index, {links.ROUTE_LOCALNET: 1}))
+    here.netlink.send(links.set_ipv4(find(here, "br0").ifindex, {links.ROUTE_LOCALNET: 1}))
     assert here.inside(lambda: netns.sysctl("ipv4/conf/br0/route_localnet")) == "1"
 
 
 def test_macvlan_on_a_parent(here, namespaces):  # noqa: F811
     there = namespaces()
     here.netlink.send(links.bridge("parent", Traits(up=True)))
-    parent = find(here, "parent").index
+    parent = find(here, "parent").ifindex
     mode = links.MACVLAN_MODES["bridge"]
     here.netlink.send(links.macvlan("eth0", parent, mode, place=Place(netns_fd=there.fd)))
     assert find(there, "eth0").kind == "macvlan"
@@ -95,7 +95,7 @@ def test_macvlan_on_a_parent(here, namespaces):  # noqa: F811
 @pytest.mark.parametrize("kind", ["vlan", "ipvlan", "dummy"])
 def test_kinds_that_not_every_kernel_has(here, kind):
     here.netlink.send(links.bridge("parent", Traits(up=True)))
-    parent = find(here, "parent").index
+    parent = find(here, "parent").ifindex
     requests = {
         "vlan": links.vlan("x0", parent, 7),
         "ipvlan": links.ipvlan("x0", parent, links.IPVLAN_MODES["l3"], 0),
@@ -111,6 +111,6 @@ def test_kinds_that_not_every_kernel_has(here, kind):
 
 
 def test_names_that_cannot_be_are_refused(here):
-    with pytest.raises(OSError) as raised:  # noqa: PT011
+    with pytest.raises(OSError) as raised:
         here.netlink.send(links.bridge("averyveryverylongname"))
     assert raised.value.errno == errno.ERANGE

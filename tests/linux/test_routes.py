@@ -25,13 +25,13 @@ def ns(namespaces):  # noqa: F811
 
 @pytest.fixture
 def index(ns):
-    return links.get(ns.netlink, "eth0").index
+    return links.get(ns.netlink, "eth0").ifindex
 
 
 def test_addresses_are_added_listed_and_deleted(ns, index):
     four, six = packed("10.1.2.3"), packed("fd00::3")
     ns.netlink.send(routes.add_address(index, four, 24), routes.add_address(index, six, 64))
-    found = [a for a in routes.addresses(ns.netlink) if a.index == index]
+    found = [a for a in routes.addresses(ns.netlink) if a.ifindex == index]
     assert (index, four, 24) in found
     assert (index, six, 64) in found
     ns.netlink.send(routes.delete_address(index, four, 24))
