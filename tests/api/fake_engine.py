@@ -61,12 +61,12 @@ class FakeReader:
         log.readers.append(self)
 
     def read(self) -> bytes:
-        entries = self._log.entries[self._position :]
-        self._position += len(entries)
         try:
             os.eventfd_read(self._fd)
         except BlockingIOError:
             pass
+        entries = self._log.entries[self._position :]
+        self._position += len(entries)
         return b"".join(
             data if self._log.tty else frames.mux(stream, data)
             for stream, data in entries

@@ -1,6 +1,7 @@
 """Connections that become streams."""
 
 import os
+import select
 import socket
 import threading
 
@@ -191,6 +192,30 @@ def test_an_exec_with_a_terminal_is_raw(client: Client) -> None:
 
     assert b"raw-stream" in client.read_until(b"\r\n\r\n")
     assert client.read_exactly(14) == b"sh\ntyped ahead"
+
+
+def test_output_waits_until_the_head_is_read(client: Client) -> None:
+    """docker-py loses what it reads together with the head."""
+    make_container(client)
+    exec_id = make_exec(client, Cmd=["echo", "hi"])
+    client.request("POST", f"/exec/{exec_id}/start", {}, headers=UPGRADE)
+    select.select([client.socket], [], [])
+
+    head = client.socket.recv(8192)
+
+    assert head.endswith(b"\r\n\r\n")
+    assert client.read_to_end() == frames.mux("stdout", b"echo hi\n")
+
+
+def test_a_client_that_never_reads_does_not_hold_up_the_exec(
+    running: Running, client: Client
+) -> None:
+    make_container(client)
+    exec_id = make_exec(client, Cmd=["echo", "hi"])
+    with running.client() as silent:
+        silent.request("POST", f"/exec/{exec_id}/start", {}, headers=UPGRADE)
+
+        until(lambda: running.engine.execs.all[exec_id].exit_code == 3)
 
 
 def test_a_detached_exec_is_an_answer(client: Client) -> None:
