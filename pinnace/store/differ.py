@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
+from pinnace import errors
 from pinnace.store import extract, merged, pack
 
 
@@ -53,31 +54,93 @@ def export(layers: Sequence[str]) -> Iterator[bytes]:
 def changes(upper: str, lowers: Sequence[str]) -> list[Change]:
     """In the order of paths; a deleted folder stands for what was in it."""
     with merged.Directory.open([upper]) as new, merged.Directory.open(lowers) as old:
-        return sorted(_changes(new, old, ""), key=lambda change: change.path.split("/"))
+        return sorted(_Comparison().run(new, old), key=lambda change: change.path.split("/"))
 
 
-def _changes(new: merged.Directory, old: merged.Directory, path: str) -> Iterator[Change]:
-    entries = new.entries(whiteouts=True)
-    if new.opaque():
-        present = {name for name, _ in entries}
-        hidden = (name for name, _ in old.entries() if name not in present)
-        yield from (Change(Kind.DELETED, f"{path}/{name}") for name in hidden)
-    for name, status in entries:
-        before = old.stat(name)
-        where = f"{path}/{name}"
+class _Level(NamedTuple):
+    """A folder that is being compared, and how many changes there were before."""
+
+    new: merged.Directory
+    old: merged.Directory
+    path: str
+    entries: Iterator[tuple[str, os.stat_result]]
+    before: os.stat_result | None
+    after: os.stat_result | None
+    known: int
+
+
+class _Comparison:
+    """Depth first, with a stack of its own: a tree may be deeper than Python recurses."""
+
+    def __init__(self) -> None:
+        self._found: list[Change] = []
+        self._levels: list[_Level] = []
+
+    def run(self, new: merged.Directory, old: merged.Directory) -> list[Change]:
+        self._enter(new, old, "", None, None)
+        try:
+            while self._levels:
+                level = self._levels[-1]
+                for name, status in level.entries:
+                    if self._compare(level, name, status):
+                        break
+                else:
+                    self._leave()
+        finally:
+            for level in self._levels[1:]:
+                level.new.close()
+                level.old.close()
+        return self._found
+
+    def _enter(
+        self,
+        new: merged.Directory,
+        old: merged.Directory,
+        path: str,
+        before: os.stat_result | None,
+        after: os.stat_result | None,
+    ) -> None:
+        entries = self._entries(new, old, path)
+        self._levels.append(_Level(new, old, path, entries, before, after, len(self._found)))
+        if len(self._levels) > merged.DEPTH_LIMIT:
+            raise errors.Failed("folders are nested too deep to be compared")
+
+    def _entries(
+        self, new: merged.Directory, old: merged.Directory, path: str
+    ) -> Iterator[tuple[str, os.stat_result]]:
+        entries = new.entries(whiteouts=True)
+        if new.opaque():
+            present = {name for name, _ in entries}
+            hidden = [name for name, _ in old.entries() if name not in present]
+            self._found += [Change(Kind.DELETED, f"{path}/{name}") for name in hidden]
+        yield from entries
+
+    def _leave(self) -> None:
+        """With all that is inside, it is known whether the folder itself is changed."""
+        level = self._levels.pop()
+        if level.after is None:
+            return  # the root
+        level.new.close()
+        level.old.close()
+        if level.before is None:
+            self._found.append(Change(Kind.ADDED, level.path))
+        elif len(self._found) > level.known or _differs(level.before, level.after):
+            self._found.append(Change(Kind.MODIFIED, level.path))
+
+    def _compare(self, level: _Level, name: str, status: os.stat_result) -> bool:
+        """Note what changed about an entry; true if it is a folder, which is entered."""
+        before, path = level.old.stat(name), f"{level.path}/{name}"
         if merged.is_whiteout(status):
             if before is not None:
-                yield Change(Kind.DELETED, where)
-            continue
-        inside: list[Change] = []
-        if stat.S_ISDIR(status.st_mode):
-            with new.enter(name) as below, old.enter(name) as beneath:
-                inside = list(_changes(below, beneath, where))
-        if before is None:
-            yield Change(Kind.ADDED, where)
-        elif inside or _differs(before, status):
-            yield Change(Kind.MODIFIED, where)
-        yield from inside
+                self._found.append(Change(Kind.DELETED, path))
+        elif stat.S_ISDIR(status.st_mode):
+            self._enter(level.new.enter(name), level.old.enter(name), path, before, status)
+            return True
+        elif before is None:
+            self._found.append(Change(Kind.ADDED, path))
+        elif _differs(before, status):
+            self._found.append(Change(Kind.MODIFIED, path))
+        return False
 
 
 def _differs(before: os.stat_result, after: os.stat_result) -> bool:

@@ -13,6 +13,10 @@ from types import TracebackType
 
 OPAQUE = "trusted.overlay.opaque"
 
+# A walk through a tree holds the folders above open. Containers can nest them as deep as they
+# like; names of this depth reach no program.
+DEPTH_LIMIT = 1000
+
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -97,11 +101,18 @@ class Directory:
 
     def find(self, path: str) -> os.stat_result | None:
         """`stat` for a relative path of several names."""
-        name, _, rest = path.partition("/")
-        if not rest:
-            return self.stat(name)
-        with self.enter(name) as child:
-            return child.find(rest)
+        *folders, name = path.split("/")
+        here = self
+        try:
+            for folder in folders:
+                below = here.enter(folder)
+                if here is not self:
+                    here.close()
+                here = below
+            return here.stat(name)
+        finally:
+            if here is not self:
+                here.close()
 
     def entries(self, *, whiteouts: bool = False) -> list[tuple[str, os.stat_result]]:
         """All visible entries, in the order of their names' bytes; on request the whiteouts of

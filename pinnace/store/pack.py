@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Iterator
 
+from pinnace import errors
 from pinnace.store import merged, tar
 from pinnace.store.extract import OPAQUE_MARK, WHITEOUT, kept_attribute
 from pinnace.store.tar import Member
@@ -49,6 +50,9 @@ class _Packer:
                     path = prefix + os.fsencode(name)
                     if stat.S_ISDIR(status.st_mode):
                         inner = folder.enter(name)
+                        if len(stack) > merged.DEPTH_LIMIT:
+                            inner.close()
+                            raise errors.Failed("folders are nested too deep to be archived")
                         if inner:
                             self._add_folder(inner, path, status)
                             listing = iter(inner.entries(whiteouts=self._layer))

@@ -50,7 +50,7 @@ def _empty(parent_fd: int, name: str, moved: list[str]) -> Iterator[None]:
 
 
 def measure(path: str) -> Usage:
-    """Count what is in a folder, which may change meanwhile."""
+    """Count what is in a folder, which may change meanwhile; not what no path name reaches."""
     size = inodes = 0
     seen: set[int] = set()
     names = [path]
@@ -58,7 +58,7 @@ def measure(path: str) -> Usage:
         inodes += 1
         try:
             listing = os.scandir(names.pop())
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:
             continue
         with listing:
             for entry in listing:
@@ -67,7 +67,7 @@ def measure(path: str) -> Usage:
                     continue
                 try:
                     status = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
+                except OSError:
                     continue
                 if status.st_nlink > 1:
                     if status.st_ino in seen:

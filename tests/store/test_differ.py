@@ -1,4 +1,5 @@
 import os
+import resource
 import tempfile
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pinnace import errors
 from pinnace.store import differ
 from pinnace.store.differ import Kind
 from tests.store import trees
@@ -96,6 +98,27 @@ def test_a_whiteout_of_nothing_is_no_change(layers: tuple[Path, Path]) -> None:
     os.mknod(layers[0] / "never", 0o20000, 0)
 
     assert changes(layers) == []
+
+
+def test_what_is_nested_too_deep_is_told_and_closed(layers: tuple[Path, Path]) -> None:
+    fd = os.open(layers[0], os.O_RDONLY)
+    for _ in range(1100):
+        os.mkdir("d", dir_fd=fd)
+        below = os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(fd)
+    before = len(os.listdir("/proc/self/fd"))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+
+    with pytest.raises(errors.Failed, match="too deep"):
+        changes(layers)
+    with pytest.raises(errors.Failed, match="too deep"):
+        list(differ.diff(str(layers[0])))
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_archives_have_whole_seconds(layers: tuple[Path, Path]) -> None:
