@@ -6,11 +6,10 @@ pure-Python fallback that is never used; a whole `ps` must not take longer than 
 
 from __future__ import annotations
 
-import _json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     Document = dict[str, Any]
@@ -30,7 +29,19 @@ class _Settings:
     memo: dict[str, str] = {}  # noqa: RUF012 - the scanner's cache of keys, cleared by itself
 
 
-_scan = _json.make_scanner(_Settings())  # type: ignore[arg-type]
+def _scanner() -> Callable[[str, int], tuple[Any, int]]:
+    """(text, position) → (value, its end). The C part is private: another interpreter has none."""
+    try:
+        import _json
+
+        return _json.make_scanner(_Settings())  # type: ignore[arg-type]
+    except (ImportError, AttributeError, TypeError):
+        import json
+
+        return json.JSONDecoder().scan_once
+
+
+_scan = _scanner()
 
 
 def decode(data: bytes | str) -> Any:
@@ -73,9 +84,22 @@ def decode_stream(chunks: Iterator[bytes]) -> Iterator[Any]:
 
 def encode(value: object, *, sort_keys: bool = False) -> str:
     """`value` without spaces, as Go's encoder writes it."""
-    encoder = _json.make_encoder(
-        None, _refuse, _json.encode_basestring, None, ":", ",", sort_keys, False, False
-    )
+    try:
+        import _json
+
+        encoder = _json.make_encoder(
+            None, _refuse, _json.encode_basestring, None, ":", ",", sort_keys, False, False
+        )
+    except (ImportError, AttributeError, TypeError):
+        import json
+
+        return json.dumps(
+            value,
+            ensure_ascii=False,
+            separators=(",", ":"),
+            sort_keys=sort_keys,
+            allow_nan=False,
+        )
     return "".join(encoder(value, 0))
 
 

@@ -83,6 +83,9 @@ class Invocation:
             return default_address()
         if host.startswith("ssh://"):
             raise Failure("ssh:// addresses are not supported; forward the socket instead")
+        if not host.startswith("unix://") and self.environment.get("DOCKER_TLS_VERIFY"):
+            # Going on in the clear is not what was asked for.
+            raise Failure("TLS is not supported by this client yet")
         try:
             return Address(host)
         except ValueError as error:

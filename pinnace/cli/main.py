@@ -83,6 +83,12 @@ def _dispatch(program: str, words: Sequence[str], environment: Mapping[str, str]
         return 0
     if not values.operands:
         return _help(program, [], fd=terminal.STDERR)
+    context = values.text("context") or environment.get("DOCKER_CONTEXT", "")
+    if context not in ("", "default"):
+        raise Failure(
+            f'Failed to initialize: unable to resolve docker endpoint: context "{context}": '
+            "contexts are not supported yet, name the daemon with -H or DOCKER_HOST"
+        )
     options = Globals()
     options.hosts = values.texts("host")
     options.config_dir = values.text("config")

@@ -1,5 +1,6 @@
 import json
 import math
+import sys
 from typing import Any
 
 import pytest
@@ -62,3 +63,11 @@ def test_indentation_is_gos(value: Any) -> None:
 
 def test_text_is_not_escaped_but_what_must() -> None:
     assert document.encode({"ä<&>": '"\\\n\x01'}) == '{"ä<&>":"\\"\\\\\\n\\u0001"}'
+
+
+def test_without_the_private_part_the_json_package_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "_json", None)
+    monkeypatch.setattr(document, "_scan", document._scanner())
+
+    assert document.decode('{"a": [1, "ä"]}') == {"a": [1, "ä"]}
+    assert document.encode({"b": 1, "a": "ä"}, sort_keys=True) == '{"a":"ä","b":1}'

@@ -158,3 +158,12 @@ def test_the_version_of_the_client_needs_no_daemon(invoke: Invoke) -> None:
     done = invoke("version", host="unix:///nonexistent")
     assert done.stdout.startswith("Client:\n Version: ")
     assert done.status == 1
+
+
+def test_contexts_and_tls_are_refused_and_not_ignored(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 'context "far": contexts are not supported yet' in invoke("-c", "far", "ps").stderr
+
+    environment = {"DOCKER_HOST": "tcp://127.0.0.1:2376", "DOCKER_TLS_VERIFY": "1"}
+    assert main.run("pinnace", ["ps"], environment) == 1
