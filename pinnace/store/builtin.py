@@ -25,6 +25,9 @@ from pinnace.store.layers import Layer, Layers
 _CREATED = "2026-01-01T00:00:00Z"
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+# Machines whose code `store.elf` can write.
+_HELLO_MACHINES = ("x86_64", "aarch64")
+
 # The name of the layer that is the machine itself; no archive has this digest.
 HOST_LAYER = digest.of(b"the root file system of this machine")
 HOST_MEDIA_TYPE = "application/vnd.pinnace.host.layer.v1"
@@ -48,7 +51,10 @@ _HIDDEN = (
 def add(images: ImageStore, layers: Layers, lease: leases.Lease, *, hidden: Sequence[str]) -> None:
     """Make both and tag them, as if nobody had ever removed them."""
     add_host(images, hidden=hidden)
-    for name, put in (("hello", _put_hello), ("host", _put_host)):
+    made = {"hello": _put_hello, "host": _put_host}
+    if platform.machine() not in _HELLO_MACHINES:
+        del made["hello"]
+    for name, put in made.items():
         id = put(images, layers, lease)
         images.tag(reference.parse(name).tagged(), id)
 

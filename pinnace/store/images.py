@@ -175,7 +175,7 @@ class Images:
             loader = archive.Loader(self.store, self._layers, lease)
             for loaded in loader.load(_chunks(archive_)):
                 for name in loaded.names:
-                    self._tag(name, loaded.id)
+                    self.store.tag(name, loaded.id)  # Docker has no event for this one.
                 self._notify("load", loaded.id, {"name": loaded.id})
                 yield from [name.familiar for name in loaded.names] or [loaded.id]
 

@@ -162,6 +162,10 @@ class Overlay:
         self.janitor.busy()
         info = self.stat(key)
         if info.kind is Kind.ACTIVE:
+            if info.volatile:
+                # overlayfs does not mount a volatile upper twice while this mark is there. It
+                # guards against a machine's crash, after which nobody wants this snapshot.
+                shutil.rmtree(f"{self.root}/{info.id}/work/work/incompat", ignore_errors=True)
             return self._layers(info.id, self._chain(info.parent), volatile=info.volatile)
         chain = self._chain(info.parent if info.kind is Kind.VIEW else key)
         return Layers(chain.lowers, "", "", masks=chain.masks)

@@ -228,3 +228,12 @@ def test_the_host_is_the_last_lower_and_carries_masks(store: Store, tmp_path: Pa
 
     assert direct.lowers == [str(tmp_path)] and direct.masks == masks
     assert derived.lowers[1:] == [top, str(tmp_path)] and derived.masks == masks
+
+
+def test_a_volatile_snapshot_can_be_mounted_again(store: Store) -> None:
+    layers = store.overlay.prepare("web", None, volatile=True)
+    Path(layers.work, "work/incompat/volatile").mkdir(parents=True)
+
+    store.overlay.mounts("web")
+
+    assert not Path(layers.work, "work/incompat").exists()
