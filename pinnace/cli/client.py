@@ -215,6 +215,9 @@ class Client:
         chunks: Iterable[bytes] | None = None,
     ) -> Pending:
         """Sends a request and doesn't wait for its answer."""
+        if "//" in path or path.endswith("/"):
+            kind = path.split("/")[1].removesuffix("s")
+            raise Unreachable(f"invalid {kind} name or ID: value is empty")
         payload = b"" if body is None else document.encode(body).encode("utf-8", "replace")
         head = self._head(method, path, query, payload, headers or {}, has_body=body is not None)
         if chunks is not None:

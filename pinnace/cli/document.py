@@ -6,7 +6,6 @@ pure-Python fallback that is never used; a whole `ps` must not take longer than 
 
 from __future__ import annotations
 
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,11 +33,12 @@ def _scanner() -> Callable[[str, int], tuple[Any, int]]:
     try:
         import _json
 
-        return _json.make_scanner(_Settings())  # type: ignore[arg-type]
+        scan: Callable[[str, int], tuple[Any, int]] = _json.make_scanner(_Settings())  # type: ignore
     except (ImportError, AttributeError, TypeError):
         import json
 
-        return json.JSONDecoder().scan_once
+        scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+    return scan
 
 
 _scan = _scanner()

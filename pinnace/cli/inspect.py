@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pinnace.cli import document, terminal
 from pinnace.cli.arguments import MANY, Command, Failure, Option
-from pinnace.cli.client import DaemonError
+from pinnace.cli.client import DaemonError, Unreachable
 from pinnace.cli.connection import quote
 
 TYPE_CHECKING = False
@@ -84,7 +84,7 @@ def _inspect(invocation: Invocation, getter: Getter) -> int:
     for name in invocation.operands:
         try:
             found.append(getter(invocation, name))
-        except (DaemonError, Failure) as error:
+        except (DaemonError, Failure, Unreachable) as error:
             errors.append(str(error))
     texts = render(found, errors)
     terminal.write(texts)

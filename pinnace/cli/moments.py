@@ -14,6 +14,8 @@ def timestamp(text: str) -> str:
     """
     if not text:
         return ""
+    if text == "0":
+        return text  # the beginning of time, and no duration
     try:
         # By whole nanoseconds: a float of today's seconds has no room for them.
         return _shown(time.time_ns() - quantities.duration(text))
