@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 from pinnace import errors
 from pinnace.api import container_json, forms, messages, streams, types, versions, versions_create
 from pinnace.api.container_json import Summaries
-from pinnace.api.facade import Engine, Exit
+from pinnace.api.facade import Engine, Exit, StatsWatch
 from pinnace.api.messages import Request, Response
 from pinnace.api.router import Route, in_thread
 from pinnace.engine import codec, documents
@@ -17,6 +17,8 @@ from pinnace.engine.requests import LogOptions
 T = TypeVar("T")
 
 CONDITIONS: Final = frozenset({"not-running", "next-exit", "removed"})
+
+SAMPLE_SECONDS: Final = 1.0
 
 # One for all engines of a process: containers' ids are unique.
 _summaries = Summaries()
@@ -205,11 +207,6 @@ def export(engine: Engine, request: Request) -> Response:
     )
 
 
-def stats(engine: Engine, request: Request) -> Response:
-    engine.containers.get(request.names["name"])
-    raise errors.Unsupported("stats are not supported yet")
-
-
 def commit(engine: Engine, request: Request) -> Response:
     check_json(request)
     config = None
@@ -247,6 +244,29 @@ async def wait(engine: Engine, request: Request) -> Response:
 async def _when_ended(coming: "asyncio.Future[Exit]") -> AsyncGenerator[bytes, None]:
     yield b""
     yield streams.json_line(wait_response(await coming))
+
+
+async def stats(engine: Engine, request: Request) -> Response:
+    """A sample each second, or one that is told with the one before it, or just one."""
+    watch = await in_thread(request.pool, engine.stats.watch, request.names["name"])
+    samples = sampled(watch, request)
+    if request.flag("stream", default=True):
+        return Response(200, (("Content-Type", "application/json"),), samples)
+    one_shot = request.version >= (1, 41) and request.flag("one-shot")
+    container = await in_thread(request.pool, engine.containers.get, request.names["name"])
+    encoded = await anext(samples)
+    if container.state.running and not one_shot:
+        encoded = await anext(samples, encoded)
+    return Response(200, (("Content-Type", "application/json"),), encoded)
+
+
+async def sampled(watch: StatsWatch, request: Request) -> AsyncGenerator[bytes, None]:
+    while True:
+        shown = await in_thread(request.pool, watch.next)
+        yield streams.json_line(versions.stats(shown, request.version))
+        await asyncio.sleep(SAMPLE_SECONDS)
+        if watch.over:
+            return
 
 
 def wait_response(ended: Exit) -> types.WaitResponse:

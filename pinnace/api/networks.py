@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from pinnace import errors
-from pinnace.api import messages, types, versions
+from pinnace.api import containers, messages, types, versions
 from pinnace.api.facade import Engine
 from pinnace.api.messages import Request, Response
 from pinnace.api.router import Route
+from pinnace.engine.documents import Document
 
 
 def list_networks(engine: Engine, request: Request) -> Response:
@@ -19,9 +19,40 @@ def inspect(engine: Engine, request: Request) -> Response:
     return messages.json(versions.network_inspect(shown, request.version))
 
 
+class NetworkCreateRequest(Document, frozen=True):
+    name: str = ""
+
+
+class NetworkConnectRequest(Document, frozen=True):
+    """Also of disconnect."""
+
+    container: str = ""
+
+
+def create(engine: Engine, request: Request) -> Response:
+    containers.check_json(request)
+    wanted = containers.decode_optional(request.document, NetworkCreateRequest)
+    engine.networks.create(wanted.name)
+    return messages.empty(201)
+
+
+def connect(engine: Engine, request: Request) -> Response:
+    containers.check_json(request)
+    wanted = containers.decode_optional(request.document, NetworkConnectRequest)
+    engine.networks.connect(request.names["name"], wanted.container)
+    return messages.empty(200)
+
+
+def disconnect(engine: Engine, request: Request) -> Response:
+    containers.check_json(request)
+    wanted = containers.decode_optional(request.document, NetworkConnectRequest)
+    engine.networks.disconnect(request.names["name"], wanted.container)
+    return messages.empty(200)
+
+
 def remove(engine: Engine, request: Request) -> Response:
-    name = engine.networks.inspect(request.names["name"])["Name"]
-    raise errors.Forbidden(f"{name} is a pre-defined network and cannot be removed")
+    engine.networks.remove(request.names["name"])
+    return messages.empty()
 
 
 def prune(engine: Engine, request: Request) -> Response:
@@ -29,17 +60,13 @@ def prune(engine: Engine, request: Request) -> Response:
     return messages.json(types.NetworksPruned())
 
 
-def unsupported(engine: Engine, request: Request) -> Response:
-    raise errors.Unsupported("networks of one's own are not supported yet")
-
-
 ROUTES: Final = [
     Route("GET", "/networks", list_networks),
     Route("GET", "/networks/", list_networks),
     Route("GET", "/networks/{name}", inspect),
-    Route("POST", "/networks/create", unsupported),
-    Route("POST", "/networks/{name}/connect", unsupported),
-    Route("POST", "/networks/{name}/disconnect", unsupported),
+    Route("POST", "/networks/create", create, document=True),
+    Route("POST", "/networks/{name}/connect", connect, document=True),
+    Route("POST", "/networks/{name}/disconnect", disconnect, document=True),
     Route("POST", "/networks/prune", prune, since=(1, 25)),
     Route("DELETE", "/networks/{name}", remove),
 ]

@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from ssl import SSLContext
 from typing import Final, NamedTuple
 
-import pinnace
 from pinnace import errors
 from pinnace.api import http, router, routes
 from pinnace.api.facade import Engine
@@ -102,7 +101,8 @@ class Server:
         self._listeners = listeners
         self._limits = limits
         self.connections: set[http.Connection] = set()
-        self._headers = router.standard_headers(f"Pinnace/{pinnace.__version__} (linux)")
+        version = engine.system.version()["Version"]
+        self._headers = router.standard_headers(f"Docker/{version} (linux)")
         self._pools = router.Pools(
             ThreadPoolExecutor(QUICK_THREADS, thread_name_prefix="quick"),
             ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix="slow"),

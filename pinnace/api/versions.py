@@ -229,6 +229,12 @@ def events_type(version: Version) -> str:
     return "application/jsonl" if version >= (1, 52) else "application/json"
 
 
+def stats(shown: Shown, version: Version) -> Shown:
+    if version < (1, 52):
+        shown.pop("os_type", None)
+    return shown
+
+
 def network_summaries(shown: Iterable[Shown], version: Version) -> list[Shown]:
     """The list of networks: with their containers long ago, then without, then not even a field."""
     networks = [dict(network) for network in shown]

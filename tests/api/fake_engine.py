@@ -692,6 +692,42 @@ class FakeNetworks:
                 return network
         raise errors.NotFound(f"network {ident} not found")
 
+    def create(self, name: str) -> None:
+        raise errors.Unsupported(f"no {name} yet")
+
+    def remove(self, ident: str) -> None:
+        name = self.inspect(ident)["Name"]
+        raise errors.Forbidden(f"{name} is a pre-defined network and cannot be removed")
+
+    def connect(self, ident: str, container: str) -> None:
+        raise errors.Unsupported(f"no {container} on {ident} yet")
+
+    def disconnect(self, ident: str, container: str) -> None:
+        raise errors.Unsupported(f"no {container} on {ident} yet")
+
+
+class FakeWatch:
+    def __init__(self, containers: FakeContainers, container: Container) -> None:
+        self._containers = containers
+        self._container = container
+        self._samples = itertools.count(1)
+
+    def next(self) -> Shown:
+        sample = next(self._samples)
+        return {"name": f"/{self._container.name}", "sample": sample, "os_type": "linux"}
+
+    @property
+    def over(self) -> bool:
+        return self._container.id not in self._containers.all
+
+
+class FakeStats:
+    def __init__(self, containers: FakeContainers) -> None:
+        self._containers = containers
+
+    def watch(self, ident: str) -> FakeWatch:
+        return FakeWatch(self._containers, self._containers.get(ident))
+
 
 class FakeSystem:
     def __init__(self, engine: "FakeEngine") -> None:
@@ -760,4 +796,5 @@ class FakeEngine:
         self.execs = FakeExecs(self.containers)
         self.volumes = FakeVolumes()
         self.networks = FakeNetworks()
+        self.stats = FakeStats(self.containers)
         self.system = FakeSystem(self)

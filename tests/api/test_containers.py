@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pinnace import errors
+from pinnace.api import containers
 from pinnace.engine import documents
 from pinnace.supervisor import frames
 from tests.api.client import Client
@@ -290,8 +291,39 @@ def test_export_is_a_stream(client: Client, a: str) -> None:
     assert answer.body == b"a tar stream"
 
 
-def test_stats_are_not_offered_yet(client: Client, a: str) -> None:
-    assert client.get("/containers/a/stats").status == 501
+# Stats
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "SAMPLE_SECONDS", 0.01)
+
+
+def test_stats_are_a_stream_until_the_container_is_gone(
+    running: Running, client: Client, a: str, fast: None
+) -> None:
+    client.request("GET", "/containers/a/stats")
+    client.head()
+
+    assert [json.loads(client.chunk())["sample"] for _ in range(3)] == [1, 2, 3]
+    running.engine.containers.remove("a", force=True, volumes=False, link=False)
+    while client.chunk():
+        pass
+
+
+def test_stats_once_are_told_with_the_sample_before(client: Client, a: str, fast: None) -> None:
+    assert client.get("/containers/a/stats?stream=0").json["sample"] == 2
+    assert client.get("/containers/a/stats?stream=0&one-shot=1").json["sample"] == 1
+    assert client.get("/v1.40/containers/a/stats?stream=0&one-shot=1").json["sample"] == 2
+    client.post("/containers/a/stop")
+    assert client.get("/containers/a/stats?stream=0").json["sample"] == 1
+
+
+def test_stats_name_the_system_since_1_52(client: Client, a: str) -> None:
+    query = "stream=0&one-shot=1"
+
+    assert client.get(f"/containers/a/stats?{query}").json["os_type"] == "linux"
+    assert "os_type" not in client.get(f"/v1.51/containers/a/stats?{query}").json
 
 
 def test_commit(running: Running, client: Client, a: str) -> None:

@@ -31,5 +31,7 @@ def test_they_stay(client: Client) -> None:
 
 
 def test_others_are_not_offered_yet(client: Client) -> None:
-    for target in ("create", "bridge/connect", "bridge/disconnect"):
-        assert client.post(f"/networks/{target}", {}).status == 501
+    assert client.post("/networks/create", {"Name": "n"}).message == "no n yet"
+    for target in ("bridge/connect", "bridge/disconnect"):
+        answer = client.post(f"/networks/{target}", {"Container": "c"})
+        assert (answer.status, answer.message) == (501, "no c on bridge yet")

@@ -21,7 +21,7 @@ def test_every_answer_carries_the_standard_headers(client: Client) -> None:
         assert headers["Api-Version"] == "1.56"
         assert headers["Docker-Experimental"] == "false"
         assert headers["Ostype"] == "linux"
-        assert headers["Server"].startswith("Pinnace/")
+        assert headers["Server"].startswith("Docker/")
 
 
 @pytest.mark.parametrize("path", ["/nosuch", "/v1.51/nosuch", "/", "/vx/_ping", "/v1.51"])
