@@ -212,11 +212,8 @@ def _destination(invocation: Invocation, container: str, target: str) -> tuple[S
             target = os.path.join(_entry(target)[0], found["linkTarget"])
             found = _stat(invocation, container, target)
     except DaemonError as error:
-        if (
-            error.status == 404
-            and "container" in error.message.lower()
-            and ("no such container" in error.message.lower())
-        ):
+        # Nothing there, or no such container: the daemon tells it better when the archive comes.
+        if error.status != 404:
             raise
         return None, target
     return found, target

@@ -96,11 +96,13 @@ def _component(component: dict[str, Any]) -> list[str]:
     least = details.get("MinAPIVersion", "")
     api = f"{details.get('ApiVersion', '')} (minimum version {least})"
     built = _built(details.get("BuildTime", ""))
-    language = "Go" if details.get("GoVersion") else "Python"
-    language_version = details.get(f"{language}Version", "")
+    written_in = str(details.get("GoVersion", ""))
+    language = "Go"
+    if written_in.startswith("python"):  # an engine like ours, which has no Go to tell of
+        language, written_in = "Python", written_in.removeprefix("python")
     lines += [
         f"  API version:      {api}",
-        f"  {language + ' version:':<17} {language_version}",
+        f"  {language + ' version:':<17} {written_in}",
         f"  Git commit:       {details.get('GitCommit', '')}",
         f"  Built:            {built}",
         f"  OS/Arch:          {details.get('Os', '')}/{details.get('Arch', '')}",
