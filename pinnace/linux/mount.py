@@ -158,6 +158,13 @@ def enter_root(root_fd: int) -> None:
     os.chdir("/")
 
 
+def change_root(root_fd: int) -> None:
+    """Make the mount at root_fd, attached or not, the caller's root; others keep theirs."""
+    os.fchdir(root_fd)
+    os.chroot(".")
+    os.chdir("/")
+
+
 def open_in_root(root_fd: int, path: str, flags: int = os.O_PATH, mode: int = 0) -> int:
     """Open path as a process with its root at root_fd would, without magic links."""
     resolve = syscall.RESOLVE_IN_ROOT | syscall.RESOLVE_NO_MAGICLINKS

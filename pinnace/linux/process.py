@@ -41,6 +41,15 @@ NAMESPACES = {
 PROC_NAMES = {"user": "user", "mount": "mnt", "pid": "pid", "network": "net", "ipc": "ipc",
               "uts": "uts", "cgroup": "cgroup", "time": "time"}  # fmt: skip
 
+# RLIMIT_*, by the specification's names (getrlimit(2)); Python's module lacks some.
+RLIMITS = {
+    "RLIMIT_" + name: number
+    for number, name in enumerate((
+        "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS",
+        "LOCKS", "SIGPENDING", "MSGQUEUE", "NICE", "RTPRIO", "RTTIME",
+    ))
+}  # fmt: skip
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
@@ -189,11 +198,11 @@ def clamp_rlimit(name: str, soft: int, hard: int) -> tuple[int, int]:
 
 
 def set_rlimit(pid: int, name: str, soft: int, hard: int) -> str | None:
-    """Set RLIMIT_<name> of pid; clamped to what the host lets us have, then a warning is told.
+    """Set a limit of pid, clamped to what the host lets us have; then a warning is told.
 
     Raising a hard limit takes CAP_SYS_RESOURCE in the initial user namespace.
     """
-    kind = getattr(resource, name)
+    kind = RLIMITS[name]
     wanted = (_rlim(soft), _rlim(hard))
     try:
         resource.prlimit(pid, kind, wanted)

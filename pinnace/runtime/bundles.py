@@ -16,7 +16,8 @@ import msgspec
 
 from pinnace import errors
 from pinnace.linux import cgroup, process
-from pinnace.oci import spec
+from pinnace.oci import spec, timestamp
+from pinnace.runtime import launch, rootfs, sysctls
 from pinnace.runtime.container import Preparation
 from pinnace.runtime.sync import Template
 
@@ -79,7 +80,7 @@ class Bundles:
         return Found(record, wanted, self._status(record))
 
     def _status(self, record: Record) -> str:
-        if not _lives(record):
+        if not lives(record):
             return "stopped"
         if os.path.exists(f"{self.folder(record.id)}/start.sock"):
             return "created"
@@ -130,7 +131,7 @@ def _with_folder(folder: str, action: Callable[[str], None]) -> None:
         os.close(folder_fd)
 
 
-def _lives(record: Record) -> bool:
+def lives(record: Record) -> bool:
     try:
         with open(f"/proc/{record.pid}/stat", "rb") as file:
             fields = file.read().rpartition(b") ")[2].split()
@@ -152,6 +153,23 @@ def state_of(found: Found) -> spec.State:
         pid=0 if found.status == "stopped" else found.record.pid,
         bundle=found.record.bundle,
         annotations=found.spec.annotations,
+    )
+
+
+class Shown(spec.State, frozen=True, rename="camel", kw_only=True):
+    """State with what runc prints beside it, for those who parse runc's output."""
+
+    rootfs: str = ""
+    created: str = ""
+    owner: str = ""
+
+
+def shown(found: Found) -> Shown:
+    state, root = state_of(found), found.spec.root
+    return Shown(
+        **{name: getattr(state, name) for name in state.__struct_fields__},
+        rootfs=root.path if root else "",
+        created=timestamp.text(found.record.created),
     )
 
 
@@ -181,22 +199,84 @@ def _absolute(path: str, base: str) -> str:
 
 
 def _check(wanted: spec.Spec) -> None:
-    """What every runtime must refuse (config.md)."""
+    """What every runtime must refuse (config.md), and runc does in these words."""
     if not re.fullmatch(r"1\.\d+\.\d+(-.*)?", wanted.oci_version):
         raise errors.Invalid(f"unsupported ociVersion: {wanted.oci_version!r}")
     if wanted.root is None or not wanted.root.path:
         raise errors.Invalid("config.json: root.path is missing")
-    if wanted.process is not None and not wanted.process.cwd.startswith("/"):
-        raise errors.Invalid("Cwd must be an absolute path")
+    if wanted.process is None:
+        raise errors.Invalid("process property must not be empty")
+    _check_process(wanted.process)
     for entry in wanted.mounts:
         if not entry.destination.startswith("/"):
             raise errors.Invalid(f"mount destination {entry.destination} not absolute")
-    kinds = [namespace.type for namespace in (wanted.linux or spec.Linux()).namespaces]
+    linux = wanted.linux or spec.Linux()
+    _check_namespaces(wanted, linux)
+    _check_devices(linux.devices)
+    if linux.rootfs_propagation and not rootfs.options([linux.rootfs_propagation]).propagation:
+        raise errors.Invalid(f"rootfsPropagation={linux.rootfs_propagation} is not supported")
+    if linux.personality and linux.personality.domain not in launch.PERSONALITIES:
+        raise errors.Invalid(f"unsupported personality domain {linux.personality.domain!r}")
+    _check_hooks(wanted.hooks or spec.Hooks())
+
+
+def _check_hooks(hooks: spec.Hooks) -> None:
+    for name in hooks.__struct_fields__:
+        for hook in getattr(hooks, name):
+            if not hook.path.startswith("/"):
+                raise errors.Invalid(f"hook path {hook.path!r} is not absolute")
+            if hook.timeout is not None and hook.timeout <= 0:
+                raise errors.Invalid(f"hook timeout {hook.timeout} is not above zero")
+
+
+def _check_process(wanted: spec.Process) -> None:
+    if not wanted.args:
+        raise errors.Invalid("args must not be empty")
+    if not wanted.cwd:
+        raise errors.Invalid("Cwd property must not be empty")
+    if not wanted.cwd.startswith("/"):
+        raise errors.Invalid("Cwd must be an absolute path")
+    kinds = [limit.type for limit in wanted.rlimits]
+    for limit in wanted.rlimits:
+        if limit.type not in process.RLIMITS:
+            raise errors.Invalid(f"invalid rlimit type: {limit.type}")
+        if kinds.count(limit.type) > 1:
+            raise errors.Invalid(f"rlimit {limit.type} is given twice")
+    for label in (wanted.apparmor_profile, wanted.selinux_label):
+        if label:
+            raise errors.Unsupported(f"security label {label!r} can not be set by this runtime")
+
+
+def _check_namespaces(wanted: spec.Spec, linux: spec.Linux) -> None:
+    kinds = [namespace.type for namespace in linux.namespaces]
     for kind in kinds:
         if kind not in process.NAMESPACES:
             raise errors.Invalid(f"unknown namespace: {kind}")
         if kinds.count(kind) > 1:
             raise errors.Invalid(f"duplicated namespace: {kind}")
+    new = {namespace.type for namespace in linux.namespaces if not namespace.path}
+    if "user" in new and not (linux.uid_mappings and linux.gid_mappings):
+        raise errors.Invalid("user namespaces enabled, but no uid or gid mappings found")
+    if "user" not in kinds and (linux.uid_mappings or linux.gid_mappings):
+        raise errors.Invalid("user namespace mappings specified, but user namespace isn't enabled")
+    if linux.time_offsets and "time" not in new:
+        raise errors.Invalid("time namespace offsets specified, but time namespace isn't new")
+    if (wanted.hostname or wanted.domainname) and "uts" not in kinds:
+        raise errors.Invalid("unable to set hostname without a private UTS namespace")
+    if (linux.masked_paths or linux.readonly_paths) and "mount" not in kinds:
+        raise errors.Invalid("unable to restrict sys entries without a private MNT namespace")
+    try:
+        sysctls.check(linux.sysctl, kinds)
+    except ValueError as error:
+        raise errors.Invalid(str(error)) from None
+
+
+def _check_devices(devices: list[spec.Device]) -> None:
+    for device in devices:
+        if not device.path.startswith("/") or ".." in device.path.split("/"):
+            raise errors.Invalid(f"invalid device path {device.path!r}")
+        if device.type not in ("c", "u", "b", "p"):
+            raise errors.Invalid(f"invalid device type {device.type!r} of {device.path}")
 
 
 def preparation(wanted: spec.Spec, ident: str) -> Preparation:

@@ -10,32 +10,41 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from pinnace import errors
 from pinnace.linux import cgroup, process, seccomp, syscall
 from pinnace.oci import spec
-from pinnace.runtime import bundles, container, resources
+from pinnace.runtime import arguments, bundles, container, features, hooks, listeners, resources
 from pinnace.runtime.bundles import Bundles, Found
 from pinnace.runtime.container import Entry, Setting, StartFailed
 from pinnace.runtime.sync import Channel
 
-_ROOT = "/run/pinnace/runtime"
+D = TypeVar("D")
+
 _FAILURE = 1
+_UMASK = 0o022  # as runc: not that of whoever calls us
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one command; the exit code is 0, 1 for an error, or the program's for run and exec."""
-    args = _parser().parse_args(argv)
+    args = arguments.parser(ACTIONS).parse_args(argv)
+    os.umask(_UMASK)
     try:
-        return int(args.action(Bundles(args.root), args) or 0)
+        return int(ACTIONS[args.verb](Bundles(args.root), args) or 0)
     except (errors.PinnaceError, StartFailed) as error:
         return _fail(str(error), args)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{(error.strerror or str(error)).lower()}", args)
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        sys.stderr.write(f"pinnace runtime: warning: {warning}\n")
 
 
 def _fail(message: str, args: argparse.Namespace) -> int:
@@ -53,11 +62,16 @@ def create(store: Bundles, args: argparse.Namespace) -> None:
     """Everything up to the program's execution; init waits for `start`."""
     bundle = os.path.abspath(args.bundle)
     wanted = bundles.load(bundle)
+    confinement = _confinement(wanted.linux)
+    if wanted.process and wanted.process.terminal and not args.console_socket:
+        raise errors.Invalid(
+            "cannot allocate tty if runc will detach without setting console socket"
+        )
     store.make(args.id)
     try:
         made = container.prepare(bundles.preparation(wanted, args.id))
         try:
-            _create(store, args, wanted, made, bundle)
+            _create(store, args, wanted, made, confinement)
         except BaseException:
             _destroy(made)
             raise
@@ -66,40 +80,75 @@ def create(store: Bundles, args: argparse.Namespace) -> None:
         raise
 
 
+class _Confinement(NamedTuple):
+    """A seccomp program, what goes with it, and who listens."""
+
+    program: bytes | None = None
+    flags: int = 0
+    listener_path: str = ""
+    metadata: str = ""
+
+
+def _confinement(linux: spec.Linux | None) -> _Confinement:
+    wanted = linux.seccomp if linux else None
+    if wanted is None:
+        return _Confinement()
+    try:
+        flags = seccomp.flags(wanted)
+        if flags & seccomp.NEW_LISTENER and not wanted.listener_path:
+            raise ValueError("seccomp: SCMP_ACT_NOTIFY needs a listenerPath")
+        program = seccomp.compile(wanted, syscall.MACHINE)
+    except ValueError as error:
+        raise errors.Invalid(str(error)) from None
+    return _Confinement(program, flags, wanted.listener_path, wanted.listener_metadata)
+
+
 def _create(
-    store: Bundles, args: argparse.Namespace, wanted: spec.Spec, made: container.Made, bundle: str
+    store: Bundles,
+    args: argparse.Namespace,
+    wanted: spec.Spec,
+    made: container.Made,
+    confinement: _Confinement,
 ) -> None:
     listener = store.listen(args.id)
-    linux = wanted.linux or spec.Linux()
-    record = bundles.record_of(args.id, bundle, made.pid, made.preparation.cgroup_path)
+    record = bundles.record_of(
+        args.id, os.path.abspath(args.bundle), made.pid, made.preparation.cgroup_path
+    )
     found = Found(record, wanted, "creating")
-    program = seccomp.compile(linux.seccomp, syscall.MACHINE) if linux.seccomp else None
-    terminal = wanted.process is not None and wanted.process.terminal
-    if terminal and not args.console_socket:
-        raise errors.Invalid(
-            "cannot allocate tty if runc will detach without setting console socket"
-        )
+    assert wanted.process is not None
     setting = Setting(
         spec=wanted,
         root=wanted.root.path if wanted.root else "",
-        stdio=[] if terminal else [0, 1, 2],
-        seccomp=program,
+        stdio=[] if wanted.process.terminal else [0, 1, 2],
+        seccomp=confinement.program,
+        seccomp_flags=confinement.flags,
         state=msgspec.json.encode(bundles.state_of(found)),
         listener_fd=listener.fileno(),
+        mounted=(lambda: _run_create_hooks(found)) if wanted.hooks else None,
+        listening=lambda fd: _tell_listener(confinement, found, made.pid, fd),
+        in_order=True,
     )
     console, warnings = made.set_up(setting)
-    warnings += container.limit_process(made.pid, wanted.process or spec.Process())
-    for warning in warnings:
-        sys.stderr.write(f"pinnace runtime: warning: {warning}\n")
+    _warn(warnings)
+    _warn(container.limit_process(made.pid, wanted.process)[0])
     if console is not None:
         _hand_over(args.console_socket, console)
     store.save(record, wanted)
-    if wanted.hooks:
-        state = bundles.state_of(found._replace(status="created"))
-        container.run_hooks(wanted.hooks.prestart, "prestart", state)
-        container.run_hooks(wanted.hooks.create_runtime, "createRuntime", state)
     if args.pid_file:
         _write_pid(args.pid_file, made.pid)
+
+
+def _run_create_hooks(found: Found) -> None:
+    wanted = found.spec.hooks or spec.Hooks()
+    # prestart is older than the status "creating", and is told what it always was.
+    created = bundles.state_of(found._replace(status="created"))
+    container.run_hooks(wanted.prestart, "prestart", created)
+    container.run_hooks(wanted.create_runtime, "createRuntime", bundles.state_of(found))
+
+
+def _tell_listener(confinement: _Confinement, found: Found, pid: int, fd: int) -> None:
+    state = bundles.state_of(found)
+    listeners.tell(confinement.listener_path, state, pid, confinement.metadata, fd)
 
 
 def _destroy(made: container.Made) -> None:
@@ -126,32 +175,44 @@ def _write_pid(path: str, pid: int) -> None:
 
 def start(store: Bundles, args: argparse.Namespace) -> None:
     found = store.find(args.id)
+    if found.status == "stopped":
+        raise errors.Conflict("cannot start a container that has stopped")
     if found.status != "created":
-        running = "an already running" if found.status == "running" else f"a {found.status}"
-        raise errors.Conflict(f"cannot start {running} container")
+        raise errors.Conflict("cannot start an already running container")
     channel = Channel(store.connect(args.id))
-    container.start_over(channel)
-    if found.spec.hooks:
-        state = bundles.state_of(store.find(args.id))
-        container.run_hooks(found.spec.hooks.poststart, "poststart", state)
+    # Told of at `create`; what could not be set from outside is set from inside.
+    _, left = container.limit_process(found.record.pid, found.spec.process or spec.Process())
+    container.start_over(channel, left)
+    if found.spec.hooks and found.spec.hooks.poststart:
+        state = bundles.state_of(found._replace(status="running"))
+        try:
+            container.run_hooks(found.spec.hooks.poststart, "poststart", state)
+        except StartFailed:
+            _end(found)
+            raise
 
 
 def run(store: Bundles, args: argparse.Namespace) -> int:
     """create and start; in the foreground the exit code is the program's."""
     process.adopt_orphans()
     create(store, args)
-    start(store, args)
+    found = store.find(args.id)
+    try:
+        start(store, args)
+    except StartFailed:
+        _delete(store, found)
+        raise
     if args.detach:
         return 0
-    found = store.find(args.id)
     _, status = os.waitpid(found.record.pid, 0)
-    _delete(store, store.find(args.id))
+    if not args.keep:
+        _delete(store, store.find(args.id))
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 
 
 def state(store: Bundles, args: argparse.Namespace) -> None:
-    encoded = msgspec.json.encode(bundles.state_of(store.find(args.id)))
+    encoded = msgspec.json.encode(bundles.shown(store.find(args.id)))
     sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
 
 
@@ -166,12 +227,15 @@ def kill(store: Bundles, args: argparse.Namespace) -> None:
         cgroup.at(found.record.cgroup_path).kill(number)
         return
     pidfd = os.pidfd_open(found.record.pid)
-    process.send_signal(pidfd, number)
-    os.close(pidfd)
+    try:
+        if not (bundles.lives(found.record) and process.send_signal(pidfd, number)):
+            raise errors.Conflict("container not running")
+    finally:
+        os.close(pidfd)
 
 
 def _signal(name: str) -> int:
-    if name.isdecimal():
+    if name.isdecimal() and 0 <= int(name) < signal.NSIG:
         return int(name)
     full = "SIG" + name.upper().removeprefix("SIG")
     try:
@@ -195,18 +259,29 @@ def delete(store: Bundles, args: argparse.Namespace) -> None:
 
 
 def _delete(store: Bundles, found: Found) -> None:
-    if found.status != "stopped":
-        pidfd = os.pidfd_open(found.record.pid)
-        process.send_signal(pidfd, signal.SIGKILL)
-        process.await_exit(pidfd, 10)
-        os.close(pidfd)
+    _end(found)
     group = cgroup.at(found.record.cgroup_path)
     group.kill()
     group.remove()
     store.remove(found.record.id)
     if found.spec.hooks:
-        stopped = bundles.state_of(found._replace(status="stopped"))
-        container.run_hooks(found.spec.hooks.poststop, "poststop", stopped)
+        stopped = msgspec.json.encode(bundles.state_of(found._replace(status="stopped")))
+        _warn(hooks.attempt(found.spec.hooks.poststop, "poststop", stopped))
+
+
+def _end(found: Found) -> None:
+    """Kill the first process, if it still is that of the record."""
+    try:
+        pidfd = os.pidfd_open(found.record.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if bundles.lives(found.record):
+            process.send_signal(pidfd, signal.SIGKILL)
+            cgroup.at(found.record.cgroup_path).kill()
+            process.await_exit(pidfd, 10)
+    finally:
+        os.close(pidfd)
 
 
 def execute(store: Bundles, args: argparse.Namespace) -> int:
@@ -214,21 +289,30 @@ def execute(store: Bundles, args: argparse.Namespace) -> int:
     found = store.find(args.id)
     if found.status != "running":
         raise errors.Conflict(f"cannot exec in a {found.status} container")
+    kinds = [namespace.type for namespace in (found.spec.linux or spec.Linux()).namespaces]
+    if "mount" not in kinds:
+        # Its root is its own processes' only; in its mount namespace the host's would be found.
+        raise errors.Unsupported("cannot exec in a container without a mount namespace")
     wanted = _wanted_process(found.spec, args)
-    program = None
-    if found.spec.linux and found.spec.linux.seccomp:
-        program = seccomp.compile(found.spec.linux.seccomp, syscall.MACHINE)
+    confinement = _confinement(found.spec.linux)
+    process.adopt_orphans()
     pidfd = os.pidfd_open(found.record.pid)
     stdio = [] if wanted.terminal else [0, 1, 2]
     entered = container.enter(
         pidfd,
         container.owner_of(found.record.pid),
         cgroup.at(found.record.cgroup_path),
-        Entry(wanted, stdio, program),
+        Entry(
+            wanted,
+            stdio,
+            confinement.program,
+            seccomp_flags=confinement.flags,
+            listening=lambda fd: _tell_listener(confinement, found, found.record.pid, fd),
+        ),
     )
     if entered.console is not None:
         _hand_over(args.console_socket, entered.console)
-    entered.start(wanted)
+    _warn(entered.start(wanted))
     if args.pid_file:
         _write_pid(args.pid_file, entered.pid)
     if args.detach:
@@ -239,8 +323,9 @@ def execute(store: Bundles, args: argparse.Namespace) -> int:
 
 def _wanted_process(wanted: spec.Spec, args: argparse.Namespace) -> spec.Process:
     if args.process:
-        with open(args.process, "rb") as file:
-            return msgspec.json.decode(file.read(), type=spec.Process)
+        return _decoded(args.process, spec.Process)
+    if not args.command:
+        raise errors.Invalid("process args cannot be empty")
     base = wanted.process or spec.Process()
     uid, _, gid = (args.user or f"{base.user.uid}:{base.user.gid}").partition(":")
     return msgspec.structs.replace(
@@ -262,105 +347,79 @@ def ps(store: Bundles, args: argparse.Namespace) -> None:
         return
     sys.stdout.write("PID     CMD\n")
     for pid in pids:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            line = file.read().replace(b"\0", b" ").decode(errors="replace").strip()
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                line = file.read().replace(b"\0", b" ").decode(errors="replace").strip()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
         sys.stdout.write(f"{pid:<7} {line}\n")
 
 
 def list_all(store: Bundles, args: argparse.Namespace) -> None:
-    if args.format == "json":
-        encoded = msgspec.json.encode([bundles.state_of(found) for found in store.all()])
-        sys.stdout.write(encoded.decode() + "\n")
+    every = [bundles.shown(found) for found in store.all()]
+    if args.quiet:
+        sys.stdout.write("".join(f"{each.id}\n" for each in every))
         return
-    sys.stdout.write(f"{'ID':<12} {'PID':<10} {'STATUS':<10} BUNDLE\n")
-    for found in store.all():
-        record = found.record
-        sys.stdout.write(f"{record.id:<12} {record.pid:<10} {found.status:<10} {record.bundle}\n")
+    if args.format == "json":
+        sys.stdout.write(msgspec.json.encode(every).decode() + "\n")
+        return
+    sys.stdout.write(f"{'ID':<12} {'PID':<10} {'STATUS':<10} {'BUNDLE':<24} CREATED\n")
+    for each in every:
+        line = f"{each.id:<12} {each.pid:<10} {each.status:<10} {each.bundle:<24} {each.created}"
+        sys.stdout.write(f"{line}\n")
 
 
 def pause(store: Bundles, args: argparse.Namespace) -> None:
-    cgroup.at(store.find(args.id).record.cgroup_path).freeze()
+    found = store.find(args.id)
+    if found.status not in ("created", "running"):
+        raise errors.Conflict("container not running")
+    cgroup.at(found.record.cgroup_path).freeze()
 
 
 def resume(store: Bundles, args: argparse.Namespace) -> None:
-    cgroup.at(store.find(args.id).record.cgroup_path).thaw()
+    found = store.find(args.id)
+    if found.status != "paused":
+        raise errors.Conflict("container not paused")
+    cgroup.at(found.record.cgroup_path).thaw()
 
 
 def update(store: Bundles, args: argparse.Namespace) -> None:
-    source = sys.stdin.buffer if args.resources == "-" else open(args.resources, "rb")
-    with source:
-        wanted = msgspec.json.decode(source.read(), type=spec.LinuxResources)
+    found = store.find(args.id)
+    if found.status == "stopped":
+        raise errors.Conflict("container not running")
+    wanted = _decoded(args.resources, spec.LinuxResources)
     steps = resources.update(wanted, cgroup.detect().version)
-    cgroup.at(store.find(args.id).record.cgroup_path).write(steps)
+    _warn(cgroup.at(found.record.cgroup_path).write(steps))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="pinnace runtime", description=__doc__)
-    parser.add_argument("--root", default=_ROOT, help="where containers' state is kept")
-    parser.add_argument("--log", help="a file that errors are also written to")
-    parser.add_argument("--log-format", choices=("text", "json"), default="text")
-    parser.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--systemd-cgroup", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--rootless", default="auto", help=argparse.SUPPRESS)
-    parser.add_argument("--version", "-v", action="version", version=_version())
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for name, action in (("create", create), ("run", run)):
-        verb = _verb(verbs, name, action)
-        verb.add_argument("--bundle", "-b", default=".")
-        verb.add_argument("--console-socket", default="")
-        verb.add_argument("--pid-file", default="")
-        verb.add_argument("--no-pivot", action="store_true", help=argparse.SUPPRESS)
-        verb.add_argument("--no-new-keyring", action="store_true", help=argparse.SUPPRESS)
-        verb.add_argument("--detach", "-d", action="store_true")
-        verb.add_argument("id")
-    _add_exec(verbs)
-    for name, action in (("start", start), ("state", state), ("pause", pause), ("resume", resume)):
-        _verb(verbs, name, action).add_argument("id")
-    verb = _verb(verbs, "kill", kill)
-    verb.add_argument("--all", "-a", action="store_true")
-    verb.add_argument("id")
-    verb.add_argument("signal", nargs="?", default="SIGTERM")
-    verb = _verb(verbs, "delete", delete)
-    verb.add_argument("--force", "-f", action="store_true")
-    verb.add_argument("id")
-    verb = _verb(verbs, "ps", ps)
-    verb.add_argument("--format", "-f", choices=("table", "json"), default="table")
-    verb.add_argument("id")
-    verb = _verb(verbs, "list", list_all)
-    verb.add_argument("--format", "-f", choices=("table", "json"), default="table")
-    verb = _verb(verbs, "update", update)
-    verb.add_argument("--resources", "-r", default="-")
-    verb.add_argument("id")
-    return parser
+def _decoded(path: str, kind: type[D]) -> D:
+    """A JSON document from a file, or from standard input for "-"."""
+    source = sys.stdin.buffer if path == "-" else open(path, "rb")
+    with source:
+        try:
+            return msgspec.json.decode(source.read(), type=kind)
+        except msgspec.MsgspecError as error:
+            raise errors.Invalid(f"{path}: {error}") from None
 
 
-def _version() -> str:
-    from pinnace import __version__
-
-    return f"pinnace runtime version {__version__}\nspec: {bundles.OCI_VERSION}"
+def show_features(store: Bundles, args: argparse.Namespace) -> None:
+    sys.stdout.write(msgspec.json.format(features.document(), indent=2).decode() + "\n")
 
 
 Action = Callable[[Bundles, argparse.Namespace], int | None]
 
-
-def _verb(
-    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, action: object
-) -> argparse.ArgumentParser:
-    verb = verbs.add_parser(name)
-    verb.set_defaults(action=action)
-    return verb
-
-
-def _add_exec(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    verb = _verb(verbs, "exec", execute)
-    verb.add_argument("--process", "-p", default="", help="a file with the process as JSON")
-    verb.add_argument("--tty", "-t", action="store_true")
-    verb.add_argument("--user", "-u", default="")
-    verb.add_argument("--env", "-e", action="append", default=[])
-    verb.add_argument("--cwd", default="")
-    verb.add_argument("--no-new-privs", action="store_true")
-    verb.add_argument("--console-socket", default="")
-    verb.add_argument("--pid-file", default="")
-    verb.add_argument("--detach", "-d", action="store_true")
-    verb.add_argument("id")
-    verb.add_argument("command", nargs=argparse.REMAINDER)
+ACTIONS: dict[str, Action] = {
+    "create": create,
+    "delete": delete,
+    "exec": execute,
+    "features": show_features,
+    "kill": kill,
+    "list": list_all,
+    "pause": pause,
+    "ps": ps,
+    "resume": resume,
+    "run": run,
+    "start": start,
+    "state": state,
+    "update": update,
+}

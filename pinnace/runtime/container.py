@@ -12,7 +12,7 @@ import signal
 import socket
 import struct
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, TypeVar
 
 import msgspec
 
@@ -20,20 +20,27 @@ from pinnace.linux import cgroup, failpoint, process, syscall
 from pinnace.linux.process import IDMap
 from pinnace.oci import spec
 from pinnace.runtime import hooks, init, resources, rootfs, sources
+from pinnace.runtime.launch import LaunchError
 from pinnace.runtime.layers import Layers
 from pinnace.runtime.sync import (
     Channel,
     Closed,
     Enter,
     Failure,
+    Listening,
+    Mounted,
     Prepare,
     Prepared,
+    Proceed,
     Ready,
     Setup,
     Start,
     Template,
+    Want,
     close_fds,
 )
+
+M = TypeVar("M")
 
 _ALL_NAMESPACES = (
     syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC
@@ -68,7 +75,12 @@ class StartFailed(Exception):
 
 
 class Setting(NamedTuple):
-    """What turns a prepared shell into this container."""
+    """What turns a prepared shell into this container.
+
+    `mounted` is called before init goes into the new root (OCI's prestart and createRuntime
+    hooks), `listening` with the fd of a seccomp listener, which it is to pass on and not keep.
+    `in_order`: the mounts' ids are in the order of the specification, at a round trip for each.
+    """
 
     spec: spec.Spec
     root: Layers | str
@@ -79,6 +91,10 @@ class Setting(NamedTuple):
     reaper: bool = False
     state: bytes = b""
     listener_fd: int | None = None
+    seccomp_flags: int = 0
+    mounted: Callable[[], None] | None = None
+    listening: Callable[[int], None] | None = None
+    in_order: bool = False
 
 
 class Made:
@@ -102,7 +118,10 @@ class Made:
         opened = fds[:1]
         first = len(self.preparation.template.mounts) if self.preparation.staged else 0
         try:
-            indexes = [i for i in rootfs.from_host(setting.spec.mounts) if i >= first]
+            self._make_devices(setting.spec, fds[0])
+            indexes = []
+            if not setting.in_order:
+                indexes = [i for i in rootfs.from_host(setting.spec.mounts) if i >= first]
             for index in indexes:
                 opened.append(self._mount(setting.spec, index))
             message = Setup(
@@ -111,11 +130,14 @@ class Made:
                 staged_mounts=first,
                 staged_paths=self.preparation.staged,
                 seccomp=setting.seccomp,
+                seccomp_flags=setting.seccomp_flags,
                 user=setting.user,
                 groups=list(setting.groups),
                 reaper=setting.reaper,
                 deferred=setting.listener_fd is not None,
+                hooked=setting.mounted is not None,
                 state=setting.state,
+                cgroup_path=self.preparation.cgroup_path,
             )
             listener = [] if setting.listener_fd is None else [setting.listener_fd]
             self.channel.send(message, fds + opened[1:] + listener)
@@ -124,13 +146,29 @@ class Made:
         finally:
             close_fds(opened)
         failpoint.hit("runtime-setup")
-        _, received = _expect(self.channel, Ready)
-        return (received[0] if received else None), warnings
+        ready, received = self._serve(setting)
+        return (received[0] if received else None), warnings + ready.warnings
+
+    def _serve(self, setting: Setting) -> tuple[Ready, list[int]]:
+        """Do what init asks for until it is ready."""
+        while True:
+            message, fds = _expect(self.channel, (Ready, Want, Mounted, Listening))
+            match message:
+                case Ready():
+                    return message, fds
+                case Want():
+                    fds = [self._mount(setting.spec, message.number)]
+                case Mounted() if setting.mounted is not None:
+                    setting.mounted()
+                case Listening() if setting.listening is not None:
+                    setting.listening(fds[0])
+            self.channel.send(Proceed(), fds if isinstance(message, Want) else [])
+            close_fds(fds)
 
     def start(self, wanted: spec.Process) -> list[str]:
         """Let init execute the program; returns when it has, with warnings about limits."""
-        warnings = limit_process(self.pid, wanted)
-        start_over(self.channel)
+        warnings, left = limit_process(self.pid, wanted)
+        start_over(self.channel, left)
         self.channel.close()
         return warnings
 
@@ -161,6 +199,16 @@ class Made:
         if isinstance(root, Layers):
             return sources.overlay(root, self.owner)
         return sources.folder(root, self.owner)
+
+    def _make_devices(self, wanted: spec.Spec, root_fd: int) -> None:
+        """The devices that belong to the root itself (config-linux.md, "Devices")."""
+        linux = wanted.linux or spec.Linux()
+        covered = any(entry.destination.rstrip("/") == "/dev" for entry in wanted.mounts)
+        outside = [each for each in linux.devices if not each.path.startswith("/dev/")]
+        if outside or not covered:
+            with process.file_identity(self.owner.uid, self.owner.gid):
+                devices = outside if covered else linux.devices
+                sources.devices_in_root(root_fd, devices, defaults=not covered)
 
     def _mount(self, wanted: spec.Spec, index: int) -> int:
         return _host_mount(wanted.mounts[index], wanted.linux or spec.Linux(), self.owner)
@@ -203,7 +251,8 @@ def _clone(preparation: Preparation, group: cgroup.Cgroup | None) -> Made:
         process.set_title("pinnace:init")
         init.run(theirs, hierarchies)
 
-    if preparation.joined or "time" in preparation.new:
+    by_way = bool(preparation.joined) or "time" in preparation.new
+    if by_way:
         pid, pidfd = _clone_by_way(preparation, flags, child)
     else:
         pid, pidfd = process.clone(flags, cgroup_fd=cgroup_fd)
@@ -215,7 +264,7 @@ def _clone(preparation: Preparation, group: cgroup.Cgroup | None) -> Made:
     failpoint.hit("runtime-cloned")
     if preparation.uid_maps:
         process.write_id_maps(pid, preparation.uid_maps, preparation.gid_maps)
-    if group is not None and (cgroup_fd is None or preparation.joined):
+    if group is not None and (cgroup_fd is None or by_way):
         group.add(pid)
     return Made(preparation, pid, pidfd, ours, group)
 
@@ -230,20 +279,31 @@ def _clone_by_way(
     """
     fds = [(name, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
            for name, path in preparation.joined.items()]  # fmt: skip
-    # The user namespace comes first: joining the others takes its capabilities.
-    fds.sort(key=lambda item: item[0] != "user")
 
     def join() -> None:
-        for name, fd in fds:
-            syscall.setns(fd, process.NAMESPACES[name])
         if "time" in preparation.new:
+            # Before others are joined: its offsets are written below the /proc that we know.
             syscall.unshare(syscall.CLONE_NEWTIME)
             _set_time_offsets(preparation)
+        _join(fds)
 
     try:
         return clone_sibling(join, flags, child)
     finally:
         close_fds([fd for _, fd in fds])
+
+
+def _join(namespaces: Sequence[tuple[str, int]]) -> None:
+    """Enter them: some are the host's to enter, others that of the user namespace beside them."""
+    late = []
+    for name, fd in namespaces:
+        try:
+            if name != "user":
+                syscall.setns(fd, process.NAMESPACES[name])
+        except PermissionError:
+            late.append((name, fd))
+    for name, fd in [*(each for each in namespaces if each[0] == "user"), *late]:
+        syscall.setns(fd, process.NAMESPACES[name])
 
 
 def _set_time_offsets(preparation: Preparation) -> None:
@@ -354,24 +414,24 @@ def _prepare_inside(made: Made) -> None:
         close_fds(fds)
     if preparation.resources is not None and made.cgroup is not None:
         made.cgroup.write(resources.plan(preparation.resources, cgroup.detect().version))
-    _expect(made.channel, Prepared)
+    _expect(made.channel, (Prepared,))
 
 
-def _expect(channel: Channel, kind: type) -> tuple[object, list[int]]:
+def _expect(channel: Channel, kinds: tuple[type[M], ...]) -> tuple[M, list[int]]:
     try:
         message, fds = channel.receive()
     except Closed:
-        raise StartFailed(_vanished(kind.__name__.lower())) from None
+        raise StartFailed(_vanished(kinds[0].__name__.lower())) from None
     if isinstance(message, Failure):
         raise StartFailed(message)
-    assert isinstance(message, kind), message
+    assert isinstance(message, kinds), message
     return message, fds
 
 
-def start_over(channel: Channel) -> None:
+def start_over(channel: Channel, rlimits: Sequence[spec.Rlimit] = ()) -> None:
     """Say Start; the channel closes on execve, so silence is success. Raises StartFailed."""
     try:
-        channel.send(Start())
+        channel.send(Start(list(rlimits)))
     except Closed:
         raise StartFailed(_vanished("start")) from None
     try:
@@ -386,12 +446,21 @@ def _vanished(step: str) -> Failure:
     return Failure(step, 0, "container init exited before it was ready (killed, or out of memory)")
 
 
-def limit_process(pid: int, wanted: spec.Process) -> list[str]:
-    """Rlimits and the OOM score, set from outside: raising them is the host root's privilege."""
-    told = [process.set_rlimit(pid, r.type, r.soft, r.hard) for r in wanted.rlimits]
+def limit_process(pid: int, wanted: spec.Process) -> tuple[list[str], list[spec.Rlimit]]:
+    """Rlimits and the OOM score, set from outside: raising them is the host root's privilege.
+
+    (warnings, limits that are left to the process itself: those of another user's processes
+    take CAP_SYS_RESOURCE, which a host may withhold).
+    """
+    told, left = [], []
+    for limit in wanted.rlimits:
+        try:
+            told.append(process.set_rlimit(pid, limit.type, limit.soft, limit.hard))
+        except PermissionError:
+            left.append(limit)
     if wanted.oom_score_adj is not None:
         told.append(process.set_oom_score_adj(pid, wanted.oom_score_adj))
-    return [warning for warning in told if warning]
+    return [warning for warning in told if warning], left
 
 
 class Entered:
@@ -401,8 +470,8 @@ class Entered:
         self.pid, self.pidfd, self.channel, self.console = pid, pidfd, channel, console
 
     def start(self, wanted: spec.Process) -> list[str]:
-        warnings = limit_process(self.pid, wanted)
-        start_over(self.channel)
+        warnings, left = limit_process(self.pid, wanted)
+        start_over(self.channel, left)
         self.channel.close()
         return warnings
 
@@ -415,6 +484,8 @@ class Entry(NamedTuple):
     seccomp: bytes | None = None
     user: str | None = None
     groups: Sequence[str] = ()
+    seccomp_flags: int = 0
+    listening: Callable[[int], None] | None = None
 
 
 def enter(pidfd: int, owner: sources.Owner, group: cgroup.Cgroup | None, entry: Entry) -> Entered:
@@ -432,12 +503,19 @@ def enter(pidfd: int, owner: sources.Owner, group: cgroup.Cgroup | None, entry: 
         process=entry.process,
         become_root=owner.userns_fd is not None,
         seccomp=entry.seccomp,
+        seccomp_flags=entry.seccomp_flags,
         user=entry.user,
         groups=list(entry.groups),
     )
     try:
         ours.send(message, list(entry.stdio))
-        _, received = _expect(ours, Ready)
+        told, received = _expect(ours, (Ready, Listening))
+        if isinstance(told, Listening):
+            if entry.listening is not None:
+                entry.listening(received[0])
+            close_fds(received)
+            ours.send(Proceed())
+            _, received = _expect(ours, (Ready,))
     except Closed:
         raise StartFailed(_vanished("exec")) from None
     except StartFailed:
@@ -448,4 +526,8 @@ def enter(pidfd: int, owner: sources.Owner, group: cgroup.Cgroup | None, entry: 
 
 
 def run_hooks(entries: Sequence[spec.Hook], kind: str, state: spec.State) -> None:
-    hooks.run(entries, kind, msgspec.json.encode(state))
+    """Raises StartFailed when one fails."""
+    try:
+        hooks.run(entries, kind, msgspec.json.encode(state))
+    except LaunchError as error:
+        raise StartFailed(Failure(error.step, error.errno, error.message)) from None

@@ -9,21 +9,27 @@ import socket
 import stat
 from typing import NoReturn
 
+import msgspec
+
 from pinnace.linux import cgroup, failpoint, mount, netlink, process, syscall, terminal
 from pinnace.linux.mount import Option
 from pinnace.oci import spec
-from pinnace.runtime import hooks, launch, reaper, rootfs, users
+from pinnace.runtime import hooks, launch, reaper, rootfs, sysctls, users
 from pinnace.runtime.launch import LaunchError
 from pinnace.runtime.sync import (
     Channel,
     Closed,
     Enter,
     Failure,
+    Listening,
+    Mounted,
     Prepare,
     Prepared,
+    Proceed,
     Ready,
     Setup,
     Start,
+    Want,
 )
 
 # An ever-existing folder to build on; in this mount namespace nobody else looks at it.
@@ -81,6 +87,7 @@ class Init:
         self.stage_fd = -1
         self.procfs_fd = -1
         self.listener: socket.socket | None = None
+        self.rlimits: list[spec.Rlimit] = []
 
     def run(self) -> None:
         self.prepare()
@@ -113,8 +120,7 @@ class Init:
         # Private: nothing of ours reaches the host, and pivot_root wants no shared parent.
         mount.set_propagation("/", mount.MS_PRIVATE | mount.MS_REC)
         stage_fd = mount.filesystem("tmpfs", [Option("mode", "755"), Option("size", "64k")])
-        # Detached, and of our pid namespace: no mount of the container can shadow it (I3).
-        self.procfs_fd = mount.filesystem("proc")
+        self.procfs_fd = _procfs()
         mount.attach_at(stage_fd, _STAGE)
         self.stage_fd = stage_fd
         os.mkdir("root", dir_fd=stage_fd)
@@ -127,7 +133,8 @@ class Init:
             )
 
     def _tree(self, root_fd: int, indexes: list[int], fds: list[int]) -> rootfs.Tree:
-        return rootfs.Tree(root_fd, dict(zip(indexes, fds, strict=True)), self.hierarchies)
+        made = dict(zip(indexes, fds, strict=True))
+        return rootfs.Tree(root_fd, made, self.hierarchies, lambda n: self._ask(Want(n))[0])
 
     def set_up(self, setup: Setup, fds: list[int]) -> launch.Launch:
         """The container as the specification says; at the end only Start is missing."""
@@ -149,13 +156,17 @@ class Init:
         syscall.keyctl_join_session(b"_ses.pinnace")
         _take_stdio(stdio, controlling=wanted_process.terminal)
 
-        wanted = launch.Wanted(wanted_process, setup.seccomp, setup.user, setup.groups)
+        wanted = launch.Wanted(
+            wanted_process, setup.seccomp, setup.user, setup.groups, setup.seccomp_flags
+        )
         who = launch.identity(wanted)
         _own_console(master, who)
         launch.set_priorities(wanted_process)
-        launch.drop(wanted, who)
+        if setup.spec.linux and setup.spec.linux.personality:
+            launch.set_personality(setup.spec.linux.personality)
+        warnings = launch.drop(wanted, who, lambda fd: _hand_over(self.channel, fd))
         ready = launch.prepare(wanted, who)
-        self.channel.send(Ready(), [master] if master >= 0 else [])
+        self.channel.send(Ready(warnings), [master] if master >= 0 else [])
         return ready
 
     def _await_start(self) -> None:
@@ -165,12 +176,15 @@ class Init:
             self.channel = Channel(connection)
         message, _ = self.channel.receive()
         assert isinstance(message, Start)
+        self.rlimits = message.rlimits
 
     def finish(self, setup: Setup, ready: launch.Launch) -> NoReturn:
         try:
-            if setup.spec.hooks:
-                hooks.run(setup.spec.hooks.start_container, "startContainer", setup.state)
+            if setup.spec.hooks and setup.spec.hooks.start_container:
+                state = _with_status(setup.state, "created")
+                hooks.run(setup.spec.hooks.start_container, "startContainer", state)
             failpoint.hit("init-execute")
+            launch.limit(self.rlimits)
             launch.execute(ready)
         except BaseException as error:  # noqa: BLE001 (as above)
             report(self.channel, error)
@@ -178,22 +192,43 @@ class Init:
 
     def _mount_root(self, setup: Setup, root_mount: int, mounts: list[int]) -> int:
         """Attach the root on the stage, move what is staged onto it, mount the rest."""
-        target_fd = os.open("root", os.O_PATH | os.O_CLOEXEC, dir_fd=self.stage_fd)
-        mount.attach(root_mount, target_fd)
         root_fd = root_mount
+        if self.stage_fd >= 0:
+            target_fd = self._base(setup)
+            mount.attach(root_mount, target_fd)
+            os.close(target_fd)
         first = setup.staged_mounts
         if first:
             for name in _STAGED_TREES:
                 self._move(name, root_fd)
         tree = self._tree(root_fd, setup.mount_fds, mounts)
+        linux = setup.spec.linux or spec.Linux()
+        if not any(namespace.type == "cgroup" for namespace in linux.namespaces):
+            tree.cgroup_path = setup.cgroup_path
         steps = rootfs.plan(setup.spec.mounts, cgroup_v1=bool(self.hierarchies), first=first)
         rootfs.perform(steps, tree)
-        linux = setup.spec.linux or spec.Linux()
-        if setup.spec.hooks:
+        if setup.hooked:
+            self._ask(Mounted())
+        if setup.spec.hooks and setup.spec.hooks.create_container:
             hooks.run(setup.spec.hooks.create_container, "createContainer", setup.state)
         if not setup.staged_paths:
             rootfs.perform(rootfs.restrictions(linux.masked_paths, linux.readonly_paths), tree)
         return root_fd
+
+    def _base(self, setup: Setup) -> int:
+        """Where the root is attached: on the stage, or where hooks expect to find it."""
+        path = setup.spec.root.path if setup.spec.root else ""
+        if setup.spec.hooks and setup.spec.hooks.create_container and os.path.isdir(path):
+            # They look for the root by the bundle's config, and into /proc, which we had covered.
+            mount.detach(_STAGE)
+            return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return os.open("root", os.O_PATH | os.O_CLOEXEC, dir_fd=self.stage_fd)
+
+    def _ask(self, message: Want | Mounted) -> list[int]:
+        self.channel.send(message)
+        answer, fds = self.channel.receive()
+        assert isinstance(answer, Proceed)
+        return fds
 
     def _move(self, name: str, root_fd: int) -> None:
         source_fd = os.open(name, os.O_PATH | os.O_CLOEXEC, dir_fd=self.stage_fd)
@@ -209,6 +244,9 @@ class Init:
             os.close(mount.make_in_root(root_fd, cwd, directory=True))
         if setup.spec.root and setup.spec.root.readonly:
             mount.set_attributes(root_fd, mount.MOUNT_ATTR_RDONLY)
+        if self.stage_fd < 0:
+            mount.change_root(root_fd)  # a mount namespace of others is left as it is
+            return
         mount.enter_root(root_fd)
         propagation = setup.spec.linux.rootfs_propagation if setup.spec.linux else ""
         for kind in rootfs.options([propagation] if propagation else []).propagation:
@@ -223,7 +261,7 @@ class Init:
             self._set_sysctl(key, value)
 
     def _set_sysctl(self, key: str, value: str) -> None:
-        path = "sys/" + (key if "/" in key else key.replace(".", "/"))
+        path = "sys/" + sysctls.path(key)
         safe = syscall.RESOLVE_BENEATH | syscall.RESOLVE_NO_SYMLINKS | syscall.RESOLVE_NO_XDEV
         try:
             fd = syscall.openat2(self.procfs_fd, path, os.O_WRONLY, 0, safe)
@@ -233,6 +271,26 @@ class Init:
             reason = (error.strerror or "").lower()
             message = f"open /proc/{path}: {reason}"
             raise LaunchError("sysctl", error.errno or 0, message) from None
+
+
+def _procfs() -> int:
+    """Detached, and of our pid namespace: no mount of the container can shadow it (I3)."""
+    try:
+        return mount.filesystem("proc")
+    except PermissionError:
+        return -1  # with the host's pid namespace it takes the host's root; only sysctls need it
+
+
+def _hand_over(channel: Channel, listener_fd: int) -> None:
+    channel.send(Listening(), [listener_fd])
+    os.close(listener_fd)
+    answer, _ = channel.receive()
+    assert isinstance(answer, Proceed)
+
+
+def _with_status(state: bytes, status: str) -> bytes:
+    known = msgspec.json.decode(state, type=spec.State)
+    return msgspec.json.encode(msgspec.structs.replace(known, status=status))
 
 
 def _console(root_fd: int, wanted: spec.Process) -> tuple[int, int]:
@@ -268,7 +326,9 @@ def _take_stdio(stdio: list[int], *, controlling: bool) -> None:
 def _enter(channel: Channel) -> None:
     message, fds = channel.receive()
     assert isinstance(message, Enter)
-    wanted = launch.Wanted(message.process, message.seccomp, message.user, message.groups)
+    wanted = launch.Wanted(
+        message.process, message.seccomp, message.user, message.groups, message.seccomp_flags
+    )
     if message.become_root:
         process.become(0, 0)
     process.hide_from_tracers()
@@ -287,9 +347,11 @@ def _enter(channel: Channel) -> None:
     who = launch.identity(wanted)
     _own_console(master, who)
     launch.set_priorities(message.process)
-    launch.drop(wanted, who)
+    warnings = launch.drop(wanted, who, lambda fd: _hand_over(channel, fd))
     ready = launch.prepare(wanted, who)
-    channel.send(Ready(), [master] if master >= 0 else [])
-    if not isinstance(channel.receive()[0], Start):
+    channel.send(Ready(warnings), [master] if master >= 0 else [])
+    start, _ = channel.receive()
+    if not isinstance(start, Start):
         raise Closed
+    launch.limit(start.rlimits)
     launch.execute(ready)

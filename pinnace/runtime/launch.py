@@ -8,6 +8,7 @@ import errno
 import os
 import signal
 import struct
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
 from pinnace.linux import capabilities, process, seccomp, syscall
@@ -25,6 +26,7 @@ class Wanted(NamedTuple):
     seccomp: bytes | None
     user: str | None
     groups: list[str]
+    seccomp_flags: int = 0
 
 
 class Launch(NamedTuple):
@@ -80,8 +82,11 @@ def _variable(env: list[str], name: str) -> str | None:
     return None
 
 
-def drop(wanted: Wanted, who: users.Identity) -> None:
-    """Become `who` with just the capabilities asked for, under the seccomp program."""
+def drop(wanted: Wanted, who: users.Identity, listening: Callable[[int], None]) -> list[str]:
+    """Become `who` with just the capabilities asked for, under the seccomp program.
+
+    listening is given the fd of the seccomp listener, if the flags ask for one. Warnings.
+    """
     process_spec = wanted.process
     own_stdio(who)
     if process_spec.user.umask is not None:
@@ -90,12 +95,20 @@ def drop(wanted: Wanted, who: users.Identity) -> None:
         process.forbid_new_privileges()
     elif wanted.seccomp is not None:
         # Without no_new_privs seccomp(2) needs CAP_SYS_ADMIN, which is dropped next.
-        seccomp.install(wanted.seccomp, 0)
-    _drop_capabilities(wanted, who)
+        _confine(wanted, listening)
+    warnings = _drop_capabilities(wanted, who)
     process.hide_from_tracers()  # a change of ids may have undone it (prctl(2), PR_SET_DUMPABLE)
     if process_spec.no_new_privileges and wanted.seccomp is not None:
         # As late as can be: the filter need not allow what was done until here.
-        seccomp.install(wanted.seccomp, 0)
+        _confine(wanted, listening)
+    return warnings
+
+
+def _confine(wanted: Wanted, listening: Callable[[int], None]) -> None:
+    assert wanted.seccomp is not None
+    listener_fd = seccomp.install(wanted.seccomp, wanted.seccomp_flags)
+    if listener_fd is not None:
+        listening(listener_fd)
 
 
 def own_stdio(who: users.Identity) -> None:
@@ -114,7 +127,7 @@ def _is_null(info: os.stat_result) -> bool:
     return info.st_rdev == os.makedev(1, 3)
 
 
-def _drop_capabilities(wanted: Wanted, who: users.Identity) -> None:
+def _drop_capabilities(wanted: Wanted, who: users.Identity) -> list[str]:
     sets = wanted.process.capabilities or spec.Capabilities()
     named = wanted.user is not None and who.uid != 0
     capabilities.set_bounding(capabilities.mask(sets.bounding))
@@ -124,11 +137,21 @@ def _drop_capabilities(wanted: Wanted, who: users.Identity) -> None:
     if named:
         # Docker gives users other than root no capability but the bounding set.
         syscall.capset(0, 0, 0)
-        return
+        return []
     inheritable = capabilities.mask(sets.inheritable)
     permitted = capabilities.mask(sets.permitted)
-    syscall.capset(capabilities.mask(sets.effective), permitted, inheritable)
-    capabilities.set_ambient(capabilities.mask(sets.ambient))
+    effective, ambient = capabilities.mask(sets.effective), capabilities.mask(sets.ambient)
+    warnings = []
+    try:
+        syscall.capset(effective, permitted, inheritable)
+    except PermissionError:
+        # What the host withholds from us we can't pass on (config.md: a warning, not an error).
+        _, ours, _ = syscall.capget()
+        syscall.capset(effective & ours, permitted & ours, inheritable & ours)
+        ambient &= permitted & inheritable & ours
+        warnings = ["capabilities that this host withholds were left out"]
+    capabilities.set_ambient(ambient)
+    return warnings
 
 
 def prepare(wanted: Wanted, who: users.Identity) -> Launch:
@@ -196,7 +219,8 @@ def _check_executable(path: str, name: str) -> None:
         ) from None
     if mode & 0o170000 == 0o040000:
         raise LaunchError("exec", errno.EISDIR, f'exec: "{name}": is a directory')
-    if not os.access(path, os.X_OK, effective_ids=True):
+    # access(2) first: older filters of others know no faccessat2(2). All our ids are equal.
+    if not (os.access(path, os.X_OK) or os.access(path, os.X_OK, effective_ids=True)):
         raise LaunchError("exec", errno.EACCES, f'exec: "{name}": permission denied')
 
 
@@ -213,6 +237,19 @@ def execute(launch: Launch) -> NoReturn:
         reason = (error.strerror or "").lower()
         message = f"exec {launch.path}: {reason}"
         raise LaunchError("exec", error.errno or 0, message) from None
+
+
+def limit(rlimits: Sequence[spec.Rlimit]) -> None:
+    """Last of all, since the limits count for us too; warnings have nobody to go to any more."""
+    for entry in rlimits:
+        process.set_rlimit(0, entry.type, entry.soft, entry.hard)
+
+
+PERSONALITIES = {"LINUX": 0, "LINUX32": 8}
+
+
+def set_personality(wanted: spec.Personality) -> None:
+    syscall.personality(PERSONALITIES[wanted.domain])
 
 
 _IOPRIO_CLASSES = {"IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3}

@@ -12,7 +12,7 @@ are attached to the opened fd, so that no link in an image or volume leads a mou
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from pinnace.linux import cgroup, mount
@@ -87,6 +87,12 @@ def options(words: Sequence[str]) -> Options:
     )
 
 
+def words() -> list[str]:
+    """All options that are not handed on to the file system."""
+    attributes = [*_ATTRIBUTES, *_CLEARED, *_PROPAGATION]
+    return sorted({*attributes, *(f"r{word}" for word in attributes), *_IGNORED, "bind", "rbind"})
+
+
 def _is_flag(word: str) -> bool:
     return word in _ATTRIBUTES or word in _CLEARED or word in _PROPAGATION
 
@@ -108,12 +114,27 @@ class Tree:
     """Where the steps work: a folder (the staging one, then the root) and the mounts at hand."""
 
     def __init__(
-        self, root_fd: int, fds: dict[int, int], hierarchies: Sequence[cgroup.Hierarchy]
+        self,
+        root_fd: int,
+        fds: dict[int, int],
+        hierarchies: Sequence[cgroup.Hierarchy] = (),
+        ask: Callable[[int], int] | None = None,
     ) -> None:
         self.root_fd = root_fd
-        self.fds = fds
         self.hierarchies = hierarchies
+        # Without a cgroup namespace: the container's cgroup, all that it may see of the tree.
+        self.cgroup_path = ""
+        self._fds = fds
+        self._ask = ask
         self._blank_fd = -1
+
+    def take(self, number: int) -> int:
+        """The mount that the parent made, or makes now, for mounts[number]."""
+        fd = self._fds.pop(number, None)
+        if fd is None:
+            assert self._ask is not None
+            return self._ask(number)
+        return fd
 
     def blank(self) -> int:
         """An empty read-only tmpfs with a folder and a file, to hide things behind (I12)."""
@@ -140,7 +161,7 @@ class Attach(NamedTuple):
         return f"mount to {self.target}"
 
     def perform(self, tree: Tree) -> None:
-        mount_fd = tree.fds.pop(self.number)
+        mount_fd = tree.take(self.number)
         try:
             directory = stat.S_ISDIR(os.fstat(mount_fd).st_mode)
             _attach(tree, mount_fd, self.target, directory=directory)
@@ -160,9 +181,7 @@ class Create(NamedTuple):
         return f"mount {self.fstype} to {self.target}"
 
     def perform(self, tree: Tree) -> None:
-        fd = mount.filesystem(
-            self.fstype, self.options.data, attributes=self.options.set, source=self.source or None
-        )
+        fd = self._filesystem(tree)
         try:
             if self.options.copy_up:
                 _copy_up(tree.root_fd, self.target, fd)
@@ -170,6 +189,20 @@ class Create(NamedTuple):
             _attach(tree, fd, self.target, directory=True)
         finally:
             os.close(fd)
+
+    def _filesystem(self, tree: Tree) -> int:
+        attributes, source = self.options.set, self.source or None
+        try:
+            return mount.filesystem(
+                self.fstype, self.options.data, attributes=attributes, source=source
+            )
+        except PermissionError:
+            if self.fstype != "cgroup2" or not tree.cgroup_path:
+                raise
+            # In a user namespace it takes a cgroup namespace of the container's own to mount it.
+            fd = mount.clone(cgroup.detect().hierarchies[0].target + tree.cgroup_path)
+            mount.set_attributes(fd, attributes)
+            return fd
 
 
 class CgroupTree(NamedTuple):
@@ -187,17 +220,24 @@ class CgroupTree(NamedTuple):
         folder_fd = mount.filesystem("tmpfs", size, attributes=safe)
         _attach(tree, folder_fd, self.target, directory=True)
         for hierarchy in tree.hierarchies:
-            self._mount(folder_fd, hierarchy, safe | self.options.set)
+            self._mount(folder_fd, hierarchy, tree.cgroup_path, safe | self.options.set)
         mount.set_attributes(folder_fd, self.options.set)
         os.close(folder_fd)
 
     @staticmethod
-    def _mount(folder_fd: int, hierarchy: cgroup.Hierarchy, attributes: int) -> None:
+    def _mount(folder_fd: int, hierarchy: cgroup.Hierarchy, path: str, attributes: int) -> None:
+        if path:
+            try:
+                fd = mount.clone(hierarchy.target + path)
+            except FileNotFoundError:
+                return  # a hierarchy in which the container has no cgroup
+            mount.set_attributes(fd, attributes)
+        else:
+            words = (word.partition("=") for word in hierarchy.options)
+            data = [Option(key, value if equals else None) for key, equals, value in words]
+            fstype = "cgroup2" if hierarchy.unified else "cgroup"
+            fd = mount.filesystem(fstype, data, attributes=attributes)
         os.mkdir(hierarchy.name, 0o755, dir_fd=folder_fd)
-        fstype = "cgroup2" if hierarchy.name == "unified" else "cgroup"
-        words = (word.partition("=") for word in hierarchy.options)
-        data = [Option(key, value if equals else None) for key, equals, value in words]
-        fd = mount.filesystem(fstype, data, attributes=attributes)
         target_fd = os.open(hierarchy.name, os.O_PATH | os.O_CLOEXEC, dir_fd=folder_fd)
         mount.attach(fd, target_fd)
         os.close(target_fd)

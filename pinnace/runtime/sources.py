@@ -111,7 +111,7 @@ def folder(path: str, owner: Owner) -> int:
     """A bundle's root folder as the root mount (with what is mounted below it)."""
     fd = mount.clone(path, recursive=True)
     if owner.userns_fd is not None:
-        mount.set_attributes(fd, userns_fd=owner.userns_fd, recursive=True)
+        _map_ids(fd, path, owner.userns_fd, recursive=True)
     return fd
 
 
@@ -188,7 +188,8 @@ def populate(folder_fd: int, devices: Sequence[spec.Device]) -> None:
             entry = spec.Device(path=f"/dev/{name}", type="c", major=major, minor=minor)
             node(folder_fd, entry)
     for device in devices:
-        node(folder_fd, device)
+        if device.path.startswith("/dev/"):
+            node(folder_fd, device)
     for name, target in DEFAULT_LINKS:
         try:
             os.symlink(target, name, dir_fd=folder_fd)
@@ -196,10 +197,23 @@ def populate(folder_fd: int, devices: Sequence[spec.Device]) -> None:
             pass
 
 
-def node(folder_fd: int, device: spec.Device) -> None:
+def devices_in_root(root_fd: int, devices: Sequence[spec.Device], *, defaults: bool) -> None:
+    """Devices in the root file system itself, as the caller's file identity."""
+    if defaults:
+        dev_fd = mount.make_in_root(root_fd, "/dev", directory=True)
+        try:
+            populate(dev_fd, devices)
+        finally:
+            os.close(dev_fd)
+    for device in devices:
+        if not device.path.startswith("/dev/"):
+            node(root_fd, device, base="")
+
+
+def node(folder_fd: int, device: spec.Device, base: str = "/dev") -> None:
     mode = 0o666 if device.file_mode is None else stat.S_IMODE(device.file_mode)
     number = os.makedev(device.major, device.minor)
-    with _parent(folder_fd, device.path.removeprefix("/dev")) as (parent_fd, name):
+    with _parent(folder_fd, device.path.removeprefix(base)) as (parent_fd, name):
         try:
             os.mknod(name, _KINDS[device.type] | mode, number, dir_fd=parent_fd)
         except FileExistsError:

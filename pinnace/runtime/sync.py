@@ -7,8 +7,11 @@
             ◀─────────────────────── Prepared
       ── a pooled container waits here until it is wanted ──
       Setup + mount fds, stdio ────────────▶ root file system, names, identity, seccomp
+            ◀── Want, as often as it asks for a mount in turn  ─▶ Proceed + the mount
+            ◀── Mounted, before the root is changed, if there are hooks ─▶ Proceed
+            ◀── Listening + the seccomp listener, if it has one ─▶ Proceed
             ◀── Ready (+ the console's master) or Failure
-      hooks, network, rlimits
+      network, rlimits
       Start ───────────────────────────────▶ execve
             ◀── end of file: it was executed; or Failure
 
@@ -62,7 +65,9 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
     The first `staged_mounts` of spec.mounts, and the masked and read-only paths if
     `staged_paths`, were made when the container was prepared.
     `deferred`: the last fd is a listening socket; who connects there later says Start.
+    `hooked`: the parent has hooks to run before the root is changed.
     `state` is what hooks read on their standard input.
+    `cgroup_path` is where the container is, for those that see the host's cgroup namespace.
     `user` is as Docker writes it (name[:group]) and looked up in the image; None takes the
     numbers of spec.process.user.
     """
@@ -72,11 +77,14 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
     staged_mounts: int = 0
     staged_paths: bool = False
     seccomp: bytes | None = None
+    seccomp_flags: int = 0
     user: str | None = None
     groups: list[str] = []
     reaper: bool = False
     deferred: bool = False
+    hooked: bool = False
     state: bytes = b""
+    cgroup_path: str = ""
 
 
 class Enter(msgspec.Struct, frozen=True, tag=True):
@@ -88,6 +96,7 @@ class Enter(msgspec.Struct, frozen=True, tag=True):
     process: spec.Process
     become_root: bool
     seccomp: bytes | None = None
+    seccomp_flags: int = 0
     user: str | None = None
     groups: list[str] = []
 
@@ -98,8 +107,31 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     warnings: list[str] = []
 
 
-class Start(msgspec.Struct, frozen=True, tag=True):
+class Want(msgspec.Struct, frozen=True, tag=True):
+    """Init's request for the mount of spec.mounts[number], which `mount_fds` left out.
+
+    Asked for in turn, mounts come to be in the specification's order, as mountinfo shows them.
+    """
+
+    number: int
+
+
+class Mounted(msgspec.Struct, frozen=True, tag=True):
+    """The root file system is complete, and init is not in it yet."""
+
+
+class Listening(msgspec.Struct, frozen=True, tag=True):
+    """The fd that comes along tells of calls that the seccomp filter leaves to a supervisor."""
+
+
+class Proceed(msgspec.Struct, frozen=True, tag=True):
     pass
+
+
+class Start(msgspec.Struct, frozen=True, tag=True):
+    """`rlimits` are those that the parent may not set for a process of another user."""
+
+    rlimits: list[spec.Rlimit] = []
 
 
 class Failure(msgspec.Struct, frozen=True, tag=True):
@@ -110,7 +142,10 @@ class Failure(msgspec.Struct, frozen=True, tag=True):
     message: str
 
 
-Message = Prepare | Prepared | Setup | Enter | Ready | Start | Failure
+Message = (
+    Prepare | Prepared | Setup | Enter | Want | Mounted | Listening | Proceed | Ready | Start
+    | Failure
+)  # fmt: skip
 M = TypeVar("M")
 
 _decoder = msgspec.json.Decoder(Message)
