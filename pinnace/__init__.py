@@ -6,8 +6,7 @@
         ...
 """
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing costs the command line a third of its start
 if TYPE_CHECKING:
     from pinnace.engine.engine import Engine
     from pinnace.engine.settings import Settings
@@ -16,7 +15,7 @@ __version__ = "0.1.0"
 __all__ = ["Engine", "Settings", "__version__"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """The engine is imported when it is asked for: the client and the runtime need none of it."""
     if name == "Engine":
         from pinnace.engine.engine import Engine

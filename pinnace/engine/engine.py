@@ -33,6 +33,7 @@ from pinnace.engine.removal import Removal
 from pinnace.engine.rootfiles import RootFiles
 from pinnace.engine.runs import Runs
 from pinnace.engine.settings import Settings, installed_runtimes
+from pinnace.engine.stats import Stats
 from pinnace.engine.system import System
 from pinnace.engine.tails import Tails
 from pinnace.engine.volumes import Volumes
@@ -72,6 +73,7 @@ class Engine:
         )
         self.volumes = Volumes(database, f"{settings.data_root}/volumes", self.events)
 
+        undo.callback(self._leave)
         zygote = Zygote()
         undo.callback(zygote.close)
         ranges = IdRanges()
@@ -142,6 +144,7 @@ class Engine:
             events=self.events,
             identity=self.id,
         )
+        self.stats = Stats(self._registry, self.machine, runs.cgroup)
         runs.before_start = lambda container: self.volumes.mount(container.mounts, container.id)
         runs.exec_exited = self.execs.exited
         runs.remove_automatically = removal.automatically
@@ -151,7 +154,6 @@ class Engine:
             lambda container: self.volumes.unmount(container.id),
         ]
         self._recover(launcher)
-        undo.callback(self._leave)
         pool.prepare_like(self._ordinary(launcher))
 
     @classmethod

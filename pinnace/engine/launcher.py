@@ -121,6 +121,7 @@ class Launcher:
             user=wanted.annotations.get(bundle.USER, ""),
             groups=list(container.host_config.group_add),
             reaper=bundle.INIT in wanted.annotations,
+            tty=container.config.tty,
             open_stdin=container.config.open_stdin,
             stdin_once=container.config.stdin_once,
             runtime=runtime,

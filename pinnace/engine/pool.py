@@ -103,7 +103,7 @@ class Pool:
         if self._thread is not None:
             self._thread.join()
         for shell in (*self._ready, *self._reserved.values()):
-            self._discard(shell)
+            self._discard(shell, wait=True)
 
     def _run(self) -> None:
         while self._await_need():

@@ -83,6 +83,7 @@ class Run(Message, frozen=True, kw_only=True):
     user: str | None = None
     groups: list[str] = []
     reaper: bool = False
+    tty: bool = False
     open_stdin: bool = False
     stdin_once: bool = False
     hold: bool = False
@@ -107,6 +108,15 @@ class Started(Message, frozen=True, kw_only=True):
     pid: int
     started_at: int
     warnings: list[str] = []
+
+
+class Launched(Message, frozen=True, kw_only=True):
+    """A maker's answer: executed. fds: the pidfd, for a container its mount namespace, and the
+    console's master if it has a terminal."""
+
+    pid: int
+    warnings: list[str] = []
+    own_processes: bool = True
 
 
 class Exec(Message, frozen=True, kw_only=True):
@@ -191,7 +201,7 @@ class Detached(Message, frozen=True, kw_only=True):
 
 
 Request = Spawn | Prepare | Run | Go | Exec | ExecStatus | Attach | Resize | Subscribe
-Reply = Prepared | Ready | Started | Status | Running | Done | Failed
+Reply = Prepared | Ready | Launched | Started | Status | Running | Done | Failed
 Event = Exited | ExecExited | OutOfMemory | Detached
 
 requests = msgspec.json.Decoder(Request)

@@ -149,8 +149,8 @@ class Streams:
         self._grown: set[int] = set()
         self._waiting = False
 
-    def open_pipes(self, *, stdin: bool, owner: tuple[int, int]) -> list[int]:
-        """The process's ends (to be closed once it has them); owned by the container's root."""
+    def open_pipes(self, *, stdin: bool) -> list[int]:
+        """The process's ends, to be closed once it has them."""
         theirs = []
         if stdin:
             theirs_fd, self.input_fd = os.pipe2(os.O_CLOEXEC)
@@ -163,9 +163,6 @@ class Streams:
             os.set_blocking(ours_fd, False)
             self.outputs[ours_fd] = stream
             theirs.append(theirs_fd)
-        if owner != (0, 0):
-            for fd in theirs if stdin else theirs[1:]:
-                os.fchown(fd, *owner)
         return theirs
 
     def use_terminal(self, master: int) -> None:

@@ -1,11 +1,14 @@
-"""One container's keeper: starts it, holds its streams, waits for its end, writes it down.
+"""One container's keeper: has it made, holds its streams, waits for its end, writes it down.
 
 It is the parent of the container's processes and outlives the daemon: any daemon connects to
 `supervisor.sock` in the container's folder and finds what this one left. Before Run it is a
 prepared shell in the daemon's pool, and goes with its control channel.
+
+Rule: nothing here waits for anybody. What takes long, or much memory, is a `maker`'s work.
 """
 
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -13,15 +16,11 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from pinnace.linux import failpoint, process
-from pinnace.oci import spec
-from pinnace.runtime import container
-from pinnace.runtime.binary import Binary
-from pinnace.runtime.container import Entry, Setting, StartFailed
-from pinnace.runtime.runtime import Runtime
+from pinnace.linux import cgroup, failpoint, process
 from pinnace.runtime.sync import Channel, Closed, close_fds
-from pinnace.supervisor import logs, protocol
+from pinnace.supervisor import logs, maker, protocol
 from pinnace.supervisor.loop import IN, Loop
+from pinnace.supervisor.maker import Maker
 from pinnace.supervisor.streams import Streams
 
 _SOCKET, _EXIT = "supervisor.sock", "exit.json"
@@ -49,28 +48,23 @@ class Running:
         self.exit: process.Exit | None = None
 
 
-def _make(request: protocol.Run, preparation: container.Preparation) -> Runtime:
-    if request.runtime:
-        return Binary(request.runtime, request.id, request.folder, preparation.cgroup_path)
-    return container.prepare(preparation)
-
-
 class Supervisor:
     def __init__(self, control: Channel) -> None:
         self.loop = Loop()
         self.control = control
-        self.made: Runtime | None = None
-        self.run_request: protocol.Run | None = None
-        self.spec = spec.Spec()
-        self.log = protocol.Log("none")
+        self.maker: Maker | None = None
+        self.request: protocol.Run | None = None
+        self.cgroup_path = ""
+        self.streams: Streams | None = None
         self.main: Running | None = None
+        self.own_processes = True
+        self.started_at = 0
+        self.ended = False
         self.execs: dict[str, Running] = {}
         self.exec_codes: dict[str, int] = {}
         self.subscribers: list[Channel] = []
         self.folder_fd = -1
         self.mount_namespace_fd = -1
-        self.started_at = 0
-        self.ended = False
         self.listener: socket.socket | None = None
 
     def run(self) -> None:
@@ -85,44 +79,19 @@ class Supervisor:
         self.loop.watch(channel.fileno(), IN, lambda _: self._request(channel))
 
     def _request(self, channel: Channel) -> None:
-        fds: list[int] = []
         try:
             frame, fds = channel.receive_frame()
             self._handle(channel, protocol.requests.decode(frame), fds)
         except Closed:
             self._hung_up(channel)
-        except StartFailed as error:
-            failure = error.failure
-            self._refuse(channel, failure.message, failure.step, failure.errno)
-        except OSError as error:
-            text = (error.strerror or str(error)).lower()
-            where = f" {error.filename}" if error.filename else ""
-            self._refuse(channel, text + where, "supervisor", error.errno or 0)
-        except (msgspec.MsgspecError, ValueError) as error:
-            self._refuse(channel, str(error), "request", 0)
-
-    def _refuse(self, channel: Channel, message: str, step: str, number: int) -> None:
-        try:
-            channel.send(protocol.Failed(message=message, step=step, errno=number))
-        except Closed:
-            self._hung_up(channel)
-        if self.main is None:
-            self.loop.stopped = True  # a container that did not start has no keeper
-
-    def _hung_up(self, channel: Channel) -> None:
-        self.loop.forget(channel.fileno())
-        if channel is self.control and self.main is None:
-            self.loop.stopped = True  # who hung up may wait for our end: it comes when all is clear
-            return
-        channel.close()
-        if channel in self.subscribers:
-            self.subscribers.remove(channel)
+        except (OSError, msgspec.MsgspecError, ValueError) as error:
+            self._refuse(channel, maker.failed(error))
 
     def _handle(self, channel: Channel, request: protocol.Request, fds: list[int]) -> None:
         handlers: dict[type, Callable[[Channel, Any, list[int]], None]] = {
             protocol.Prepare: self._prepare,
             protocol.Run: self._run,
-            protocol.Go: lambda channel, request, fds: self._go(channel),
+            protocol.Go: self._go,
             protocol.Subscribe: self._subscribe,
             protocol.Exec: self._exec,
             protocol.ExecStatus: self._exec_status,
@@ -131,26 +100,44 @@ class Supervisor:
         }
         handlers[type(request)](channel, request, fds)
 
-    def _prepare(self, channel: Channel, request: protocol.Prepare, fds: list[int]) -> None:
-        self.made = container.prepare(request.preparation)
-        channel.send(protocol.Prepared(pid=self.made.pid))
+    def _refuse(self, channel: Channel, failed: protocol.Failed) -> None:
+        try:
+            channel.send(failed)
+        except Closed:
+            self._hung_up(channel)
+        if self.main is None:
+            self.loop.stopped = True  # a container that did not start has no keeper
+
+    def _hung_up(self, channel: Channel) -> None:
+        self.loop.forget(channel.fileno())
+        if channel is self.control and self.main is None and self.request is None:
+            self.loop.stopped = True  # who hung up may wait for our end: it comes when all is clear
+            return
+        channel.close()
+        if channel in self.subscribers:
+            self.subscribers.remove(channel)
 
     # Starting
 
+    def _prepare(self, channel: Channel, request: protocol.Prepare, fds: list[int]) -> None:
+        self.cgroup_path = request.preparation.cgroup_path
+        self._start_maker(channel).channel.send(request)
+
+    def _start_maker(self, channel: Channel) -> Maker:
+        """A maker whose answers go to channel."""
+        self.maker = made = maker.fork(lambda theirs: maker.ContainerMaker(theirs).work(), [])
+        self.loop.watch(made.channel.fileno(), IN, lambda _: self._answered(made, channel))
+        return made
+
     def _run(self, channel: Channel, request: protocol.Run, fds: list[int]) -> None:
-        self.run_request = request
         process.set_title(f"pinnace:supervisor {request.id[:12]}")
-        self.log = request.log
-        if self.made is None:
-            assert request.preparation is not None
-            self.made = _make(request, request.preparation)
-        self._open_folder(request.folder)
-        with open("config.json", "rb", opener=self._open_below) as file:
-            self.spec = spec.decode(file.read())
-        wanted = self.spec.process or spec.Process()
-        streams = Streams(
+        self.request = request
+        if request.preparation is not None:
+            self.cgroup_path = request.preparation.cgroup_path
+        self.folder_fd = os.open(request.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.streams = streams = Streams(
             self.loop,
-            tty=wanted.terminal,
+            tty=request.tty,
             stdin_once=request.stdin_once,
             log=logs.open_driver(
                 request.log.driver,
@@ -163,80 +150,63 @@ class Supervisor:
         )
         for fd, client in zip(fds, request.clients, strict=True):
             streams.attach(fd, client)
-        warnings = self._set_up(request, wanted, streams)
-        self.main = Running(self.made.pid, self.made.pidfd, streams)
-        # Holding the mount namespace keeps the exit from waiting for overlayfs to sync.
-        self.mount_namespace_fd = process.namespace_fd(self.made.pid, "mount")
-        failpoint.hit("supervisor-set-up")
-        if request.hold:
-            self._listen()
-            channel.send(protocol.Ready(pid=self.made.pid, warnings=warnings), [self.made.pidfd])
-        else:
-            self._go(channel, warnings)
-
-    def _set_up(self, request: protocol.Run, wanted: spec.Process, streams: Streams) -> list[str]:
-        assert self.made is not None
-        owner = self.made.owner
-        stdio: list[int] = []
-        if not wanted.terminal:
-            stdio = streams.open_pipes(stdin=request.open_stdin, owner=(owner.uid, owner.gid))
-        setting = Setting(
-            spec=self.spec,
-            root=request.root,
-            stdio=stdio,
-            seccomp=request.seccomp,
-            user=request.user,
-            groups=request.groups,
-            reaper=request.reaper,
-            state=self._oci_state("creating"),
-        )
+        stdio = [] if request.tty else streams.open_pipes(stdin=request.open_stdin)
         try:
-            console, warnings = self.made.set_up(setting)
+            (self.maker or self._start_maker(channel)).channel.send(request, stdio)
         finally:
             close_fds(stdio)
-        if console is not None:
-            streams.use_terminal(console)
-        self._run_hooks("prestart", "createRuntime")
-        return warnings
 
-    def _go(self, channel: Channel, warnings: list[str] | None = None) -> None:
-        assert self.made is not None and self.main is not None
-        wanted = self.spec.process or spec.Process()
-        try:
-            told = self.made.start(wanted)
-        except StartFailed:
-            self.main = None
-            raise
+    def _go(self, channel: Channel, request: protocol.Go, fds: list[int]) -> None:
+        assert self.maker is not None
+        self.maker.channel.send(request)
+
+    def _answered(self, made: Maker, channel: Channel) -> None:
+        """The maker has something to say; it is the asker's to know."""
+        answer, fds = _answer(made)
+        if not isinstance(answer, protocol.Launched):
+            try:
+                channel.send(answer, fds)
+            except Closed:
+                self._hung_up(channel)
+            close_fds(fds)
+        if isinstance(answer, protocol.Prepared | protocol.Ready):
+            return
+        self.loop.forget(made.channel.fileno())
+        self.maker = None
+        if isinstance(answer, protocol.Launched):
+            self._launched(channel, answer, fds)
+        made.reap()
+        if self.main is None:
+            self.loop.stopped = True
+
+    def _launched(self, channel: Channel, answer: protocol.Launched, fds: list[int]) -> None:
+        assert self.streams is not None
         self.started_at = time.time_ns()
-        if self.listener is None:
-            self._listen()
+        self.own_processes = answer.own_processes
+        self.mount_namespace_fd = fds[1]
+        self.main = main = Running(answer.pid, fds[0], self.streams)
+        if fds[2:]:
+            self.streams.use_terminal(fds[2])
+        self._listen()
         failpoint.hit("supervisor-started")
-        main = self.main
         self.loop.watch(main.pidfd, IN, lambda _: self._exited(main))
         main.streams.begin()
-        self._run_hooks("poststart")
         started = protocol.Started(
-            pid=main.pid, started_at=self.started_at, warnings=[*(warnings or []), *told]
+            pid=main.pid, started_at=self.started_at, warnings=answer.warnings
         )
-        channel.send(started, [main.pidfd])
-        self._become_subscriber(channel)
-
-    def _become_subscriber(self, channel: Channel) -> None:
-        if channel is self.control and channel not in self.subscribers:
+        try:
+            channel.send(started, [main.pidfd])
+        except Closed:
+            self._hung_up(channel)  # the daemon is gone: the next one will find us
+            return
+        if channel is self.control:
             self.subscribers.append(channel)
-
-    def _open_folder(self, folder: str) -> None:
-        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-        self.folder_fd = os.open(folder, flags)
-
-    def _open_below(self, name: str, flags: int) -> int:
-        return os.open(name, flags | os.O_CLOEXEC, dir_fd=self.folder_fd)
 
     def _listen(self) -> None:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         # By the folder's fd: an address has room for 107 bytes, a path may be longer (unix(7)).
         listener.bind(f"/proc/self/fd/{self.folder_fd}/{_SOCKET}")
-        listener.listen(128)
+        listener.listen(1024)
         listener.setblocking(False)
         self.listener = listener
         self.loop.watch(listener.fileno(), IN, lambda _: self._accept(listener))
@@ -253,20 +223,22 @@ class Supervisor:
 
     def _subscribe(self, channel: Channel, request: protocol.Subscribe, fds: list[int]) -> None:
         assert self.main is not None
-        channel.send(self._status(), [self.main.pidfd])
-        self.subscribers.append(channel)
-
-    def _status(self) -> protocol.Status:
-        assert self.main is not None
-        return protocol.Status(
+        status = protocol.Status(
             version=protocol.VERSION,
             pid=self.main.pid,
             started_at=self.started_at,
             execs={ident: running.pid for ident, running in self.execs.items()},
         )
+        channel.send(status, [self.main.pidfd])
+        self.subscribers.append(channel)
 
     def _target(self, exec_id: str) -> Running | None:
         return self.execs.get(exec_id) if exec_id else self.main
+
+    def _resize(self, channel: Channel, request: protocol.Resize, fds: list[int]) -> None:
+        if (target := self._target(request.exec_id)) is not None:
+            target.streams.resize(request.height, request.width)
+        channel.send(protocol.Done())
 
     def _attach(self, channel: Channel, request: protocol.Attach, fds: list[int]) -> None:
         target = self._target(request.exec_id)
@@ -279,12 +251,13 @@ class Supervisor:
 
     def _past(self, client: protocol.Client) -> bytes:
         """What was logged since the client has read the log: nothing is lost in between."""
-        if not client.since_ns:
+        if not client.since_ns or self.request is None:
             return b""
+        log = self.request.log
         reader = logs.Reader(
-            self.log.driver,
-            self.log.path,
-            self.log.options,
+            log.driver,
+            log.path,
+            log.options,
             stdout=client.stdout,
             stderr=client.stderr,
             since_ns=client.since_ns + 1,
@@ -293,57 +266,62 @@ class Supervisor:
         with reader:
             return reader.read()
 
-    def _resize(self, channel: Channel, request: protocol.Resize, fds: list[int]) -> None:
-        if (target := self._target(request.exec_id)) is not None:
-            target.streams.resize(request.height, request.width)
-        channel.send(protocol.Done())
+    # Execs
 
     def _exec(self, channel: Channel, request: protocol.Exec, fds: list[int]) -> None:
-        assert self.main is not None and self.made is not None
-        wanted = request.process
+        assert self.main is not None and self.request is not None
         streams = Streams(
             self.loop,
-            tty=wanted.terminal,
+            tty=request.process.terminal,
             ended=lambda: self._exec_ended(request.id),
             detached=lambda: self._publish(protocol.Detached(exec_id=request.id)),
         )
-        try:
-            running = self._enter(request, streams)
-        except (StartFailed, OSError) as error:
-            close_fds(fds)
-            streams.drain()
-            failure = error.failure if isinstance(error, StartFailed) else None
-            message = failure.message if failure else str(error)
-            step, number = (failure.step, failure.errno) if failure else ("exec", 0)
-            channel.send(protocol.Failed(message=message, step=step, errno=number))
-            return
-        self.execs[request.id] = running
-        if request.client is not None:
-            streams.attach(fds[0], request.client)
-        self.loop.watch(running.pidfd, IN, lambda _: self._exec_exited(request.id))
-        channel.send(protocol.Started(pid=running.pid, started_at=time.time_ns()))
-        streams.begin()
-
-    def _enter(self, request: protocol.Exec, streams: Streams) -> Running:
-        assert self.main is not None and self.made is not None
-        owner = self.made.owner
         stdio: list[int] = []
         if not request.process.terminal:
-            stdio = streams.open_pipes(stdin=request.open_stdin, owner=(owner.uid, owner.gid))
-        entry = Entry(request.process, stdio, request.seccomp, request.user, request.groups)
+            stdio = streams.open_pipes(stdin=request.open_stdin)
+        place = maker.Place(self.request, self.main.pid, self.main.pidfd, self.cgroup_path)
+        made = maker.fork(
+            lambda theirs: maker.execute(theirs, place, request, stdio),
+            [*stdio, self.main.pidfd],
+        )
+        close_fds(stdio)
+        self.loop.watch(
+            made.channel.fileno(),
+            IN,
+            lambda _: self._exec_answered(made, channel, request, streams, fds),
+        )
+
+    def _exec_answered(
+        self,
+        made: Maker,
+        channel: Channel,
+        request: protocol.Exec,
+        streams: Streams,
+        clients: list[int],
+    ) -> None:
+        answer, fds = _answer(made)
+        self.loop.forget(made.channel.fileno())
+        made.reap()
+        if not isinstance(answer, protocol.Launched):
+            close_fds(clients)
+            streams.drain()
+            self._reply(channel, answer)
+            return
+        running = Running(answer.pid, fds[0], streams)
+        if fds[1:]:
+            streams.use_terminal(fds[1])
+        self.execs[request.id] = running
+        if request.client is not None:
+            streams.attach(clients[0], request.client)
+        self.loop.watch(running.pidfd, IN, lambda _: self._exec_exited(request.id))
+        self._reply(channel, protocol.Started(pid=running.pid, started_at=time.time_ns()))
+        streams.begin()
+
+    def _reply(self, channel: Channel, message: protocol.Message) -> None:
         try:
-            entered = self.made.enter(entry)
-        finally:
-            close_fds(stdio)
-        if entered.console is not None:
-            streams.use_terminal(entered.console)
-        try:
-            entered.start(request.process)
-        except StartFailed:
-            process.wait(entered.pidfd)
-            os.close(entered.pidfd)
-            raise
-        return Running(entered.pid, entered.pidfd, streams)
+            channel.send(message)
+        except Closed:
+            self._hung_up(channel)
 
     def _exec_status(self, channel: Channel, request: protocol.ExecStatus, fds: list[int]) -> None:
         ident = request.id
@@ -389,9 +367,8 @@ class Supervisor:
     def _exited(self, main: Running) -> None:
         self.loop.forget(main.pidfd)
         main.exit = process.wait(main.pidfd)
-        assert self.made is not None
-        if not self.made.own_processes() and self.made.cgroup is not None:
-            self.made.cgroup.kill()  # no pid namespace has ended its other processes
+        if not self.own_processes:
+            cgroup.at(self.cgroup_path).kill()  # no pid namespace has ended its other processes
         main.streams.drain()
         if not main.streams.outputs:
             self._output_ended()
@@ -401,21 +378,28 @@ class Supervisor:
         if main is None or main.exit is None or self.ended:
             return
         self.ended = True
-        assert self.made is not None
-        group = self.made.cgroup
         record = protocol.Exited(
             code=main.exit.code,
             finished_at=time.time_ns(),
-            oom_killed=group is not None and group.oom_kills() > 0,
+            oom_killed=cgroup.at(self.cgroup_path).oom_kills() > 0,
         )
-        self.made.delete()  # before anybody hears of the exit and starts it anew
+        # Before anybody hears of the exit and starts it anew.
+        assert self.request is not None
+        maker.end(self.request, self.cgroup_path)
         main.streams.finish()
-        self._write_json(_EXIT, msgspec.json.encode(record))
+        self._write_exit(record)
         failpoint.hit("supervisor-exit-written")
         self._publish(record)
-        self._run_hooks("poststop")
         self._stop_listening()
         self._await_clients(main.streams, time.monotonic() + _CLIENT_PATIENCE)
+
+    def _write_exit(self, record: protocol.Exited) -> None:
+        def below(name: str, flags: int) -> int:
+            return os.open(name, flags | os.O_CLOEXEC, dir_fd=self.folder_fd)
+
+        with open(f".{_EXIT}", "wb", opener=below) as file:
+            file.write(msgspec.json.encode(record))
+        os.rename(f".{_EXIT}", _EXIT, src_dir_fd=self.folder_fd, dst_dir_fd=self.folder_fd)
 
     def _await_clients(self, streams: Streams, deadline: float) -> None:
         every = [streams, *(running.streams for running in self.execs.values())]
@@ -435,42 +419,24 @@ class Supervisor:
                 pass  # the container was removed as soon as it had ended
 
     def _clear(self) -> None:
-        """Leave nothing: the first process if it still waits, the cgroup, the namespaces."""
-        if self.made is not None and not self.ended:
-            self.made.delete()
-
-    # What is written down
-
-    def _write_json(self, name: str, data: bytes) -> None:
-        with open(f".{name}", "wb", opener=self._open_below) as file:
-            file.write(data)
-        os.rename(f".{name}", name, src_dir_fd=self.folder_fd, dst_dir_fd=self.folder_fd)
-
-    def _oci_state(self, status: str) -> bytes:
-        request = self.run_request
-        assert request is not None and self.made is not None
-        state = spec.State(
-            oci_version="1.2.0",
-            id=request.id,
-            status=status,
-            pid=self.made.pid,
-            bundle=request.folder,
-            annotations=self.spec.annotations,
-        )
-        return msgspec.json.encode(state)
-
-    def _run_hooks(self, *kinds: str) -> None:
-        wanted = self.spec.hooks
-        if wanted is None or self.run_request is None:
+        """Leave nothing: a maker clears up when its channel ends; a container is ended here."""
+        if self.maker is not None:
+            self.maker.reap()
+        if self.ended:
             return
-        lists: dict[str, Callable[[], list[spec.Hook]]] = {
-            "prestart": lambda: wanted.prestart,
-            "createRuntime": lambda: wanted.create_runtime,
-            "poststart": lambda: wanted.poststart,
-            "poststop": lambda: wanted.poststop,
-        }
-        for kind in kinds:
-            container.run_hooks(lists[kind](), kind, spec.State(
-                oci_version="1.2.0", id=self.run_request.id, status="created",
-                pid=self.made.pid if self.made else 0, bundle=self.run_request.folder,
-            ))  # fmt: skip
+        if self.main is not None:
+            process.send_signal(self.main.pidfd, signal.SIGKILL)
+        if self.cgroup_path:
+            group = cgroup.at(self.cgroup_path)
+            group.kill()
+            group.remove()
+
+
+def _answer(made: Maker) -> tuple[protocol.Reply, list[int]]:
+    try:
+        frame, fds = made.channel.receive_frame()
+    except Closed:
+        return protocol.Failed(message="the maker of the process died", step="maker"), []
+    answer = protocol.answers.decode(frame)
+    assert isinstance(answer, protocol.Reply)
+    return answer, fds

@@ -1,0 +1,211 @@
+"""The short-lived processes that make containers and execs for a supervisor.
+
+Making touches most of the interpreter's memory, and a forked process pays for every page that it
+touches. So the supervisor, which stays, has it done by children that go: what they have made is
+the supervisor's when they end, since it is the reaper of its descendants.
+"""
+
+import os
+from collections.abc import Callable
+from typing import NamedTuple, NoReturn
+
+import msgspec
+
+from pinnace.linux import cgroup, failpoint, process
+from pinnace.oci import spec
+from pinnace.runtime import container
+from pinnace.runtime.binary import Binary
+from pinnace.runtime.container import Entry, Setting, StartFailed
+from pinnace.runtime.runtime import Process, Runtime
+from pinnace.runtime.sync import Channel, Closed, close_fds
+from pinnace.supervisor import protocol
+
+
+class Maker(NamedTuple):
+    """A maker, as its supervisor holds it."""
+
+    channel: Channel
+    pidfd: int
+
+    def reap(self) -> None:
+        """Wait for its end; then what it has left is ours."""
+        self.channel.close()
+        process.wait(self.pidfd)
+        os.close(self.pidfd)
+
+
+def fork(job: Callable[[Channel], None], keep: list[int]) -> Maker:
+    """Run job in a child that has its channel and the fds in keep; its failure is told."""
+    ours, theirs = Channel.pair()
+    pid, pidfd = process.clone()
+    if pid == 0:
+        process.close_all_but([theirs.fileno(), *keep])
+        _work(job, theirs)
+    theirs.close()
+    return Maker(ours, pidfd)
+
+
+def _work(job: Callable[[Channel], None], channel: Channel) -> NoReturn:
+    try:
+        job(channel)
+    except Closed:
+        pass  # the supervisor is gone; the job has cleared up
+    except BaseException as error:  # noqa: BLE001 (an edge: whatever it is, it is told)
+        _tell(channel, failed(error))
+    finally:
+        os._exit(0)
+
+
+def _tell(channel: Channel, message: protocol.Failed) -> None:
+    try:
+        channel.send(message)
+    except (Closed, OSError):
+        pass
+
+
+def failed(error: BaseException) -> protocol.Failed:
+    match error:
+        case StartFailed():
+            told = error.failure
+            return protocol.Failed(message=told.message, step=told.step, errno=told.errno)
+        case OSError():
+            where = f" {error.filename}" if error.filename else ""
+            text = (error.strerror or str(error)).lower() + where
+            return protocol.Failed(message=text, step="supervisor", errno=error.errno or 0)
+        case _:
+            return protocol.Failed(message=f"{type(error).__name__}: {error}", step="supervisor")
+
+
+class ContainerMaker:
+    """Makes one container: Prepare (perhaps), then Run with the standard streams' fds."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.made: Runtime | None = None
+
+    def work(self) -> None:
+        process.set_title("pinnace:maker")
+        try:
+            frame, fds = self.channel.receive_frame()
+            request = protocol.requests.decode(frame)
+            if isinstance(request, protocol.Prepare):
+                self.made = container.prepare(request.preparation)
+                self.channel.send(protocol.Prepared(pid=self.made.pid))
+                frame, fds = self.channel.receive_frame()
+                request = protocol.requests.decode(frame)
+            assert isinstance(request, protocol.Run)
+            self._run(request, fds)
+        except BaseException:
+            if self.made is not None:
+                self.made.delete()
+            raise
+
+    def _run(self, request: protocol.Run, stdio: list[int]) -> None:
+        if self.made is None:
+            assert request.preparation is not None
+            self.made = _make(request, request.preparation)
+        made = self.made
+        with open(f"{request.folder}/config.json", "rb") as file:
+            wanted = spec.decode(file.read())
+        console, warnings = self._set_up(request, wanted, stdio)
+        self._hooks(request, wanted, "creating")
+        failpoint.hit("supervisor-set-up")
+        if request.hold:
+            self.channel.send(protocol.Ready(pid=made.pid, warnings=warnings), [made.pidfd])
+            self.channel.receive_frame()
+        warnings += made.start(wanted.process or spec.Process())
+        # Holding the mount namespace keeps the exit from waiting for overlayfs to sync.
+        fds = [made.pidfd, process.namespace_fd(made.pid, "mount")]
+        launched = protocol.Launched(
+            pid=made.pid, warnings=warnings, own_processes=made.own_processes()
+        )
+        self.channel.send(launched, fds + ([] if console is None else [console]))
+        if wanted.hooks is not None:
+            container.run_hooks(
+                wanted.hooks.poststart, "poststart", self._state(request, "running")
+            )
+
+    def _set_up(
+        self, request: protocol.Run, wanted: spec.Spec, stdio: list[int]
+    ) -> tuple[int | None, list[str]]:
+        assert self.made is not None
+        owner = self.made.owner
+        if owner.uid:
+            for fd in stdio[0 if request.open_stdin else 1 :]:
+                os.fchown(fd, owner.uid, owner.gid)  # so that /dev/stdout can be opened anew
+        setting = Setting(
+            spec=wanted,
+            root=request.root,
+            stdio=stdio,
+            seccomp=request.seccomp,
+            user=request.user,
+            groups=request.groups,
+            reaper=request.reaper,
+            state=msgspec.json.encode(self._state(request, "creating")),
+        )
+        try:
+            return self.made.set_up(setting)
+        finally:
+            close_fds(stdio)
+
+    def _hooks(self, request: protocol.Run, wanted: spec.Spec, status: str) -> None:
+        if wanted.hooks is not None:
+            state = self._state(request, status)
+            container.run_hooks(wanted.hooks.prestart, "prestart", state)
+            container.run_hooks(wanted.hooks.create_runtime, "createRuntime", state)
+
+    def _state(self, request: protocol.Run, status: str) -> spec.State:
+        assert self.made is not None
+        return spec.State(
+            oci_version="1.2.0",
+            id=request.id,
+            status=status,
+            pid=self.made.pid,
+            bundle=request.folder,
+        )
+
+
+def _make(request: protocol.Run, preparation: container.Preparation) -> Runtime:
+    if request.runtime:
+        return Binary(request.runtime, request.id, request.folder, preparation.cgroup_path)
+    return container.prepare(preparation)
+
+
+class Place(NamedTuple):
+    """A running container, as far as an exec must know it."""
+
+    run: protocol.Run
+    pid: int
+    pidfd: int
+    cgroup_path: str
+
+
+def execute(channel: Channel, place: Place, request: protocol.Exec, stdio: list[int]) -> None:
+    """Make and start a further process."""
+    owner = container.owner_of(place.pid)
+    if owner.uid:
+        for fd in stdio[0 if request.open_stdin else 1 :]:
+            os.fchown(fd, owner.uid, owner.gid)
+    entry = Entry(request.process, stdio, request.seccomp, request.user, request.groups)
+    entered: Process
+    if place.run.runtime:
+        made = Binary(place.run.runtime, place.run.id, place.run.folder, place.cgroup_path)
+        entered = made.enter(entry)
+    else:
+        entered = container.enter(place.pidfd, owner, cgroup.at(place.cgroup_path), entry)
+    try:
+        warnings = entered.start(request.process)
+    except StartFailed:
+        process.await_exit(entered.pidfd, 5)
+        raise
+    fds = [entered.pidfd] if entered.console is None else [entered.pidfd, entered.console]
+    channel.send(protocol.Launched(pid=entered.pid, warnings=warnings), fds)
+
+
+def end(run: protocol.Run, cgroup_path: str) -> None:
+    """Clear up what a container's end leaves, in the supervisor itself: it goes too."""
+    if run.runtime:
+        Binary(run.runtime, run.id, run.folder, cgroup_path).delete()
+    group = cgroup.at(cgroup_path)
+    group.kill()
+    group.remove()
