@@ -113,9 +113,10 @@ class ContainerMaker:
         if request.hold:
             self.channel.send(protocol.Ready(pid=made.pid, warnings=warnings), [made.pidfd])
             self.channel.receive_frame()
-        warnings += made.start(wanted.process or spec.Process())
-        # Holding the mount namespace keeps the exit from waiting for overlayfs to sync.
+        # Holding the mount namespace keeps the exit from waiting for overlayfs to sync. Now: once
+        # the program runs it may be gone at any time.
         fds = [made.pidfd, process.namespace_fd(made.pid, "mount")]
+        warnings += made.start(wanted.process or spec.Process())
         launched = protocol.Launched(
             pid=made.pid, warnings=warnings, own_processes=made.own_processes()
         )
