@@ -10,6 +10,7 @@ from pinnace.api import messages, streams, versions
 from pinnace.api.facade import Engine
 from pinnace.api.messages import Request, Response
 from pinnace.api.router import Route
+from pinnace.engine import filters as words
 from pinnace.oci import digest, reference
 from pinnace.oci.reference import Reference
 
@@ -22,6 +23,7 @@ def list_images(engine: Engine, request: Request) -> Response:
     old_filter = request.text("filter")
     if request.version < (1, 25) and old_filter and "reference" not in filters:
         filters["reference"] = [old_filter]
+    words.check(filters, words.IMAGES)
     images = engine.images.list(
         all=request.flag("all"),
         filters=filters,
@@ -81,7 +83,9 @@ def remove(engine: Engine, request: Request) -> Response:
 
 
 def prune(engine: Engine, request: Request) -> Response:
-    removed, reclaimed = engine.images.prune(request.filters())
+    filters = request.filters()
+    words.check(filters, words.PRUNE | {"dangling"})
+    removed, reclaimed = engine.images.prune(filters)
     return messages.json({"ImagesDeleted": list(removed) or None, "SpaceReclaimed": reclaimed})
 
 

@@ -43,6 +43,13 @@ def test_a_filter_by_name_of_old(running: Running, client: Client) -> None:
     assert asked == [{"reference": ["busy*"]}, {}]
 
 
+@pytest.mark.parametrize(("method", "target"), [("GET", "json"), ("POST", "prune")])
+def test_an_unknown_filter_is_refused(client: Client, method: str, target: str) -> None:
+    answer = client.ask(method, f'/images/{target}?filters={{"nope":["a"]}}')
+
+    assert (answer.status, answer.message) == (400, "invalid filter 'nope'")
+
+
 def test_history(client: Client) -> None:
     assert client.get("/images/busybox/history").json[0]["CreatedBy"] == "made"
 
