@@ -1,9 +1,5 @@
 """Where a connection becomes a container's standard streams: attach, its websocket, exec start."""
 
-import os
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final
 
@@ -35,7 +31,7 @@ async def attach(engine: Engine, request: Request) -> Reply:
         )
     multiplexed = not container.config.tty
     options = replace(options, multiplexed=multiplexed)
-    return Hijack(stream_head(request, multiplexed), attacher(engine, container, options))
+    return hijack(engine, container, options, stream_head(request, multiplexed))
 
 
 def attach_options(request: Request) -> AttachOptions:
@@ -66,27 +62,24 @@ def stream_head(request: Request, multiplexed: bool) -> bytes:
     ).encode()
 
 
-def attacher(
-    engine: Engine, container: Container, options: AttachOptions
-) -> Callable[[int, bytes], None]:
-    def take(fd: int, initial: bytes) -> None:
-        with refusal(fd, "Error attaching: {}\n", options.multiplexed):
-            engine.containers.attach(container.id, options, fd, initial)
-
-    return take
-
-
-@contextmanager
-def refusal(fd: int, words: str, multiplexed: bool) -> Iterator[None]:
-    """Tell the client on its stream what is too late for a status, if it still listens."""
-    with socket.socket(fileno=os.dup(fd)) as spare:
+def hijack(engine: Engine, container: Container, options: AttachOptions, head: bytes) -> Hijack:
+    def take(fd: int, initial: bytes) -> bytes:
         try:
-            yield
+            engine.containers.attach(container.id, options, fd, initial)
         except errors.PinnaceError as error:
-            data = words.format(error.message).encode()
-            with suppress(OSError):
-                spare.setblocking(False)
-                spare.send(frames.mux("stdout", data) if multiplexed else data)
+            return said(f"Error attaching: {error.message}\n", options.multiplexed)
+        return b""
+
+    # Who reads the head may start the container, and must not miss what it prints then. Before
+    # that it prints nothing.
+    waiting = not container.state.running and not options.logs
+    return Hijack(head, take, taken_first=waiting)
+
+
+def said(text: str, multiplexed: bool) -> bytes:
+    """What is too late for a status, as the client's stream has it."""
+    data = text.encode()
+    return frames.mux("stdout", data) if multiplexed else data
 
 
 async def attach_websocket(engine: Engine, request: Request) -> Reply:
@@ -97,11 +90,8 @@ async def attach_websocket(engine: Engine, request: Request) -> Reply:
     if not websocket.wants_upgrade(request):
         return messages.text(400, "not websocket protocol")
     kind = websocket.Opcode.BINARY if request.version >= (1, 28) else websocket.Opcode.TEXT
-    return Hijack(
-        websocket.accept_head(request),
-        attacher(engine, container, options),
-        partial(websocket.bridge, kind=kind),
-    )
+    reply = hijack(engine, container, options, websocket.accept_head(request))
+    return replace(reply, through=partial(websocket.bridge, kind=kind))
 
 
 async def start_exec(engine: Engine, request: Request) -> Reply:
@@ -115,9 +105,12 @@ async def start_exec(engine: Engine, request: Request) -> Reply:
         await in_thread(request.pool, run)
         return Response(200)
 
-    def take(fd: int, initial: bytes) -> None:
-        with refusal(fd, "{}\r\n", not wanted.tty):
+    def take(fd: int, initial: bytes) -> bytes:
+        try:
             run_exec(engine, exec_id, wanted, fd, initial)
+        except errors.PinnaceError as error:
+            return said(f"{error.message}\r\n", not wanted.tty)
+        return b""
 
     return Hijack(stream_head(request, not wanted.tty), take)
 

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import termios
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from pinnace.api.messages import Hijack
@@ -16,24 +17,51 @@ SHORTEST_PAUSE: Final = 0.0001
 LONGEST_PAUSE: Final = 0.03
 
 
-async def give_away(transport: asyncio.Transport, initial: bytes, reply: Hijack) -> None:
-    """Call `reply.take` in a worker thread with a socket that speaks to the client.
+class Handover:
+    """From a transport that does not read any more to a socket that somebody else has.
 
-    The transport must not read and have nothing left to write. A plain socket is duplicated and
-    its transport dropped without shutdown: the connection lives on in the duplicate.
+    A plain socket is duplicated, and its transport dropped without shutdown: the connection
+    lives on in the duplicate. Any other transport is pumped to and from one end of a pair.
     """
-    if reply.through is not None:
-        fd = await reply.through(transport, initial)
-        initial = b""
-    elif transport.get_extra_info("sslcontext") is None:
-        client: socket.socket = transport.get_extra_info("socket")
-        await head_is_read(client)
-        fd = os.dup(client.fileno())
-        transport.abort()
-    else:
-        fd = await pump(transport)
 
-    await asyncio.get_running_loop().run_in_executor(None, reply.take, fd, initial)
+    def __init__(
+        self, transport: asyncio.Transport, drained: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._transport = transport
+        self._drained = drained
+        transport.set_write_buffer_limits(0)
+
+    async def perform(self, reply: Hijack, initial: bytes) -> None:
+        plain = self._transport.get_extra_info("sslcontext") is None and reply.through is None
+        if plain:
+            await self._take(reply, initial, os.dup(self._socket.fileno()))
+            self._transport.abort()
+            return
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        through = reply.through or pump
+        await self._take(reply, b"", far.detach())
+        await through(self._transport, initial, near)
+
+    @property
+    def _socket(self) -> socket.socket:
+        client: socket.socket = self._transport.get_extra_info("socket")
+        return client
+
+    async def _take(self, reply: Hijack, initial: bytes, fd: int) -> None:
+        if not reply.taken_first:
+            await self._send(reply.head)
+            await head_is_read(self._socket)
+        taking = asyncio.get_running_loop().run_in_executor(None, reply.take, fd, initial)
+        left_to_say = await taking
+        if reply.taken_first:
+            await self._send(reply.head)
+        await self._send(left_to_say)
+
+    async def _send(self, data: bytes) -> None:
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
+            await self._drained()
 
 
 async def head_is_read(client: socket.socket) -> None:
@@ -57,16 +85,14 @@ def unread(client: socket.socket) -> int:
     return int.from_bytes(answer, sys.byteorder)
 
 
-async def pump(transport: asyncio.Transport) -> int:
-    """A new socket whose other end is copied to and from `transport` until both are done."""
-    near, far = socket.socketpair()
-    near.setblocking(False)
+async def pump(transport: asyncio.Transport, initial: bytes, near: socket.socket) -> None:
+    """Copy between a transport and one end of a pair until both are done."""
     loop = asyncio.get_running_loop()
     inner, _ = await loop.create_unix_connection(lambda: Pipe(transport), sock=near)
     transport.set_protocol(Pipe(inner))
     transport.set_write_buffer_limits(BUFFER)
+    inner.write(initial)
     transport.resume_reading()
-    return far.detach()
 
 
 class Pipe(asyncio.Protocol):

@@ -334,13 +334,8 @@ class Connection(asyncio.Protocol):
         self.deadline = None
         self._transport.pause_reading()
         initial, _ = self._http.trailing_data
-        self._transport.set_write_buffer_limits(0)
-        self._transport.write(reply.head)
-        await self._drain()
-        if self._transport.is_closing():
-            return
+        await hijack.Handover(self._transport, self._drain).perform(reply, initial)
         self._siblings.discard(self)
-        await hijack.give_away(self._transport, initial, reply)
 
 
 STATUS_LINES: Final = {

@@ -1,6 +1,7 @@
 """What passes between the HTTP connection and the router: requests, their bodies, replies."""
 
 import asyncio
+import socket
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -257,19 +258,24 @@ class Response(msgspec.Struct, frozen=True):
 
 
 class Hijack(msgspec.Struct, frozen=True):
-    """The answer that ends HTTP on a connection: `head` is sent, then the socket is given away.
+    """The answer that ends HTTP on a connection: `head` is sent, and the socket is given away.
 
-    `take(fd, initial)` runs in a worker thread and owns the socket that it is given. `initial` is
-    what the client has sent behind its request.
+    `take(fd, initial)` runs in a worker thread and owns the socket that it is given; `initial` is
+    what the client has sent behind its request. It returns what is left to be said, if it can't
+    do what the head promised.
+    `taken_first`: the client must not know before the socket is taken. Nothing may be written to
+    it then until the head is.
     `through`: a protocol that goes on on the connection (a websocket, later HTTP/2) takes the
-    transport and what came ahead, and gives the fd that `take` gets instead.
+    transport, what came ahead, and the near end of the socket that `take` gets instead.
     """
 
     head: bytes
-    take: Callable[[int, bytes], None]
-    through: Callable[[asyncio.Transport, bytes], Awaitable[int]] | None = None
+    take: Callable[[int, bytes], bytes]
+    taken_first: bool = False
+    through: "Through | None" = None
 
 
+Through: TypeAlias = Callable[[asyncio.Transport, bytes, socket.socket], Awaitable[None]]
 Reply: TypeAlias = Response | Hijack
 
 

@@ -193,10 +193,10 @@ class Inner(asyncio.Protocol):
         self._client.resume_reading()
 
 
-async def bridge(transport: asyncio.Transport, initial: bytes, kind: Opcode) -> int:
-    """Run a websocket on `transport`; the fd returned speaks to it as a plain stream."""
-    near, far = socket.socketpair()
-    near.setblocking(False)
+async def bridge(
+    transport: asyncio.Transport, initial: bytes, near: socket.socket, kind: Opcode
+) -> None:
+    """Run a websocket on `transport`; whoever has the far end speaks to it as a plain stream."""
     peer = Peer(kind)
     peer.connection_made(transport)
     inner, _ = await asyncio.get_running_loop().create_unix_connection(
@@ -207,4 +207,3 @@ async def bridge(transport: asyncio.Transport, initial: bytes, kind: Opcode) -> 
     if initial:
         peer.data_received(initial)
     transport.resume_reading()
-    return far.detach()
