@@ -22,7 +22,7 @@ _MACVLAN_MODE, _IPVLAN_MODE, _IPVLAN_FLAGS, _VLAN_ID = 1, 1, 2, 1
 _BRIDGE_FORWARD_DELAY, _BRIDGE_STP, _BRIDGE_SNOOPING, _BRIDGE_VLAN_FILTERING = 1, 5, 23, 7
 _PORT_HAIRPIN, _PORT_ISOLATED = 4, 33
 _INET, _INET6 = 2, 10
-_INET_CONF, _INET6_GENERATION = 1, 8
+_INET_CONF, _INET6_GENERATION, _NO_ADDRESS = 1, 8, 1
 
 UP: Final = 1
 PROMISCUOUS: Final = 0x100
@@ -202,11 +202,19 @@ def set_ipv4(index: int, settings: dict[int, int]) -> Message:
 
 
 def set_port(name: str, *, hairpin: bool) -> Message:
-    """Of a link that is in a bridge: with hairpin, frames may leave by the port they came by."""
-    body = _INFO.pack(0, 0, 0, 0, 0, 0) + netlink.text(_NAME, name)
+    """Of a link that is in a bridge: with hairpin, frames may leave by the port they came by.
+
+    It makes itself no IPv6 address when it is set up.
+    """
+    body = _header() + netlink.text(_NAME, name)
     data = nested(_INFO_SLAVE_DATA, u8(_PORT_HAIRPIN, hairpin))
     kind = netlink.text(_INFO_SLAVE_KIND, "bridge")
-    return Message(_NEWLINK, 0, body + nested(_LINKINFO, kind, data))
+    silent = nested(_AF_SPEC, nested(_INET6, u8(_INET6_GENERATION, _NO_ADDRESS)))
+    return Message(_NEWLINK, 0, body + nested(_LINKINFO, kind, data) + silent)
+
+
+def up_named(name: str) -> Message:
+    return Message(_NEWLINK, 0, _header(up=True) + netlink.text(_NAME, name))
 
 
 def delete(index: int) -> Message:

@@ -17,6 +17,9 @@ The tables, and which module owns their rows:
     digests     docker.io/library/web@sha256:... -> image                     (store.images)
     leases      what must not be collected yet, and until when                (store.leases)
     edges       node -> node: image, lease or snapshot to what it needs       (store.leases)
+    networks    one per network, the predefined ones too                      (network.register)
+    endpoints   one per leg of a running container in a network               (network.register)
+    addresses   which endpoint has an address: nobody else can                (network.register)
 """
 
 import sqlite3
@@ -92,6 +95,27 @@ MIGRATIONS = (
         child TEXT NOT NULL,
         PRIMARY KEY (parent, child)
     ) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE networks (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        document BLOB NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE endpoints (
+        id TEXT PRIMARY KEY,
+        network TEXT NOT NULL REFERENCES networks (id),
+        container TEXT NOT NULL,
+        document BLOB NOT NULL,
+        UNIQUE (network, container)
+    ) WITHOUT ROWID;
+    CREATE TABLE addresses (
+        network TEXT NOT NULL,
+        address TEXT NOT NULL,
+        endpoint TEXT NOT NULL REFERENCES endpoints (id) ON DELETE CASCADE,
+        PRIMARY KEY (network, address)
+    ) WITHOUT ROWID;
+    CREATE INDEX addresses_by_endpoint ON addresses (endpoint);
     """,
 )
 
