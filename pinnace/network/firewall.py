@@ -123,6 +123,8 @@ _SETS: Final = {
         ("routed6", _END6, ()),
         ("linked4", _FLOW4, ()),
         ("linked6", _FLOW6, ()),
+        ("itself4", (Type.ADDRESS, Type.ADDRESS), ()),
+        ("itself6", (Type.ADDRESS6, Type.ADDRESS6), ()),
         ("any4", _ANY, _TO4),
         ("any6", _ANY, _TO6),
         ("bound4", _END4, _TO4),
@@ -136,6 +138,8 @@ _SETS: Final = {
         ("macs", (Type.LINK_NAME, Type.ETHER_ADDRESS)),
         ("addresses4", (Type.LINK_NAME, Type.ADDRESS)),
         ("addresses6", (Type.LINK_NAME, Type.ADDRESS6)),
+        ("published4", _END4),
+        ("published6", _END6),
         ("linked4", _FLOW4),
         ("linked6", _FLOW6),
         ("answers4", _FLOW4),
@@ -292,6 +296,9 @@ def of_bindings(leg: Leg, bindings: Iterable[Binding]) -> Elements:
             into.inet("routed" + version, *end)
             continue
         into.inet("published" + version, *end)
+        into.inet("itself" + version, own.packed, own.packed)
+        if not leg.segment.icc:
+            into.bridge("published" + version, *end)
         to = r.key(own.packed, r.port(binding.port))
         if binding.host.is_unspecified:
             into.inet("any" + version, protocol, r.port(binding.host_port), data=to)
@@ -404,6 +411,9 @@ def _source() -> list[r.Rule]:
     rules = [
         # Else the answer would go past the host, with a source that nobody asked.
         rule(changed, r.within("hairpin", r.IN_LINK, r.OUT_LINK), r.masquerade()),
+        # With br_netfilter a bridge does it by itself, and there is no link to see it came by.
+        rule(changed, _IS4, r.within("itself4", r.SOURCE, r.DESTINATION), r.masquerade()),
+        rule(changed, _IS6, r.within("itself6", r.SOURCE6, r.DESTINATION6), r.masquerade()),
         rule(_IS4, from_loopback, to_container, r.masquerade()),
         rule(_IS6, r.equal(r.SOURCE6, _LOOPBACK6), to_container, r.masquerade()),
     ]
@@ -476,6 +486,11 @@ def _between() -> list[r.Rule]:
         rules += [
             rule(check, r.within("linked" + version, *asked, r.PORT), _ACCEPT),
             rule(check, r.within("answers" + version, *asked, r.SOURCE_PORT), _ACCEPT),
+            # What the bridge itself has redirected (br_netfilter) looks like this here.
+            rule(check, r.within("published" + version, destination, r.PROTOCOL, r.PORT), _ACCEPT),
+            rule(
+                check, r.within("published" + version, source, r.PROTOCOL, r.SOURCE_PORT), _ACCEPT
+            ),
         ]
     neighbours = [
         rule(r.equal(r.PROTOCOL, r.ICMP6), r.equal(r.ICMP_TYPE, kind), _RETURN)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pinnace.linux import links, netns, routes
-from pinnace.linux.links import Place, Traits
+from pinnace.linux.links import Place
 from pinnace.network.host import Host
 from pinnace.network.networks import Networks, Request, Sandbox, Wanted
 from pinnace.network.ports import PortRequest
@@ -100,7 +100,7 @@ class World:
 def world(tmp_path: Path) -> Iterator[World]:
     with ExitStack() as undo:
         made = World(tmp_path, undo)
-        undo.callback(lambda: made.close())
+        undo.callback(lambda: made.close())  # noqa: PLW0108 (a restart replaces it)
         made.networks.recover([])
         yield made
 
