@@ -237,11 +237,11 @@ class Connection(asyncio.Protocol):
             else:
                 await self._send_stream(reply)
         except asyncio.CancelledError:
-            self.abort()
+            self._transport.abort()
         except Exception:
             # Too late for a status: the client sees an answer that breaks off.
             log.exception("answer broken off")
-            self.abort()
+            self._transport.abort()
 
     def _send_whole(self, response: Response, body: bytes) -> None:
         if self._transport.is_closing():
@@ -330,6 +330,8 @@ class Connection(asyncio.Protocol):
 
     async def _hand_over(self, reply: Hijack) -> None:
         """Send the last HTTP there will be, and give the socket away."""
+        if self._transport.is_closing():
+            return
         self._handed_over = True
         self.deadline = None
         self._transport.pause_reading()

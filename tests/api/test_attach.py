@@ -4,6 +4,7 @@ import os
 import select
 import socket
 import threading
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,45 @@ def test_attach_names_what_follows(
     assert head.startswith(b"HTTP/1.1 " + status + b"\r\n")
     assert b"Content-Type: application/vnd.docker." + kind + b"-stream\r\n" in head
     assert (b"Upgrade: tcp" in head) == bool(headers)
+
+
+def test_who_reads_the_head_is_attached_before_the_start(running: Running, client: Client) -> None:
+    make_container(client, started=False)
+    entered, gate = threading.Event(), threading.Event()
+    attach = running.engine.containers.attach
+
+    def slowly(*args: Any) -> None:
+        entered.set()
+        assert gate.wait(10)
+        attach(*args)
+
+    running.engine.containers.attach = slowly  # type: ignore[method-assign]
+    client.request("POST", "/containers/a/attach?stream=1&stdout=1", headers=UPGRADE)
+    assert entered.wait(10)
+    assert not select.select([client.socket], [], [], 0)[0]
+    gate.set()
+
+    client.read_until(b"\r\n\r\n")
+    running.engine.containers.start("a")
+    running.engine.containers.say("a", b"first")
+    assert client.read_exactly(13).endswith(b"first")
+
+
+def test_a_failing_engine_ends_the_connection(
+    running: Running, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(ident: str, options: object, client_fd: int, initial: bytes) -> None:
+        os.close(client_fd)
+        raise ZeroDivisionError
+
+    make_container(client)
+    running.engine.containers.attach = fail  # type: ignore[method-assign]
+    client.request("POST", "/containers/a/attach?stream=1&stdout=1", headers=UPGRADE)
+
+    client.read_until(b"\r\n\r\n")
+    assert client.read_to_end() == b""
+    assert caplog.records[0].message == "answer broken off"
+    until(lambda: not running.server.connections)
 
 
 def test_what_is_typed_ahead_is_not_lost(client: Client) -> None:
