@@ -6,6 +6,7 @@ PINNACE_TEST_HOST=unix:///... pytest tests/e2e       the black-box tests, agains
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name, reason in _missing().items():
             if name in item.keywords:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove what the tests have written, by `rm`: some trees are deeper than Python's recursion,
+    and pytest, which would remove them three sessions later, fails on them."""
+    factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+    if factory._basetemp is not None:
+        subprocess.run(["rm", "-rf", str(factory._basetemp)], check=False)
 
 
 def _missing() -> dict[str, str]:
