@@ -74,7 +74,7 @@ def test_who_reads_the_head_is_attached_before_the_start(running: Running, clien
         assert gate.wait(10)
         attach(*args)
 
-    running.engine.containers.attach = slowly  # type: ignore[method-assign]
+    running.engine.containers.attach = slowly  # type: ignore[assignment,method-assign]
     client.request("POST", "/containers/a/attach?stream=1&stdout=1", headers=UPGRADE)
     assert entered.wait(10)
     assert not select.select([client.socket], [], [], 0)[0]
