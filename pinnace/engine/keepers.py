@@ -127,7 +127,11 @@ def prepare(zygote: Zygote, preparation: Preparation) -> Channel:
     """A supervisor with a prepared shell, on its control channel."""
     channel = zygote.spawn()
     try:
-        ask(channel, protocol.Prepare(preparation=preparation), protocol.Prepared)
+        ask(
+            channel,
+            protocol.Prepare(preparation=preparation, cgroup_path=preparation.cgroup_path),
+            protocol.Prepared,
+        )
     except BaseException:
         channel.close()
         raise
@@ -140,7 +144,7 @@ def user_namespace(zygote: Zygote) -> int:
     channel = zygote.spawn()
     try:
         preparation = Preparation(new=["user"], uid_maps=maps, gid_maps=maps)
-        request = protocol.Prepare(preparation=preparation)
+        request = protocol.Prepare(preparation=preparation, cgroup_path=preparation.cgroup_path)
         prepared, _ = ask(channel, request, protocol.Prepared)
         return process.namespace_fd(prepared.pid, "user")
     finally:

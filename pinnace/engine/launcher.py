@@ -115,6 +115,7 @@ class Launcher:
         run = protocol.Run(
             id=container.id,
             folder=folder,
+            cgroup_path=linux.cgroups_path,
             root=layers,
             log=_log(container),
             seccomp=program,

@@ -184,7 +184,9 @@ class Channel:
 
     def send(self, message: Any, fds: list[int] | None = None) -> None:
         """Raises Closed if nobody is there to read it."""
-        frame = encode(message)
+        self.send_frame(encode(message), fds)
+
+    def send_frame(self, frame: bytes, fds: list[int] | None = None) -> None:
         data = struct.pack("=I", len(frame)) + frame
         try:
             sent = socket.send_fds(self.socket, [data], fds or [])

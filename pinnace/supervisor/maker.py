@@ -87,12 +87,12 @@ class ContainerMaker:
         process.set_title("pinnace:maker")
         try:
             frame, fds = self.channel.receive_frame()
-            request = protocol.requests.decode(frame)
+            request = protocol.makings.decode(frame)
             if isinstance(request, protocol.Prepare):
                 self.made = container.prepare(request.preparation)
                 self.channel.send(protocol.Prepared(pid=self.made.pid))
                 frame, fds = self.channel.receive_frame()
-                request = protocol.requests.decode(frame)
+                request = protocol.makings.decode(frame)
             assert isinstance(request, protocol.Run)
             self._run(request, fds)
         except BaseException:
@@ -168,17 +168,16 @@ class ContainerMaker:
 
 def _make(request: protocol.Run, preparation: container.Preparation) -> Runtime:
     if request.runtime:
-        return Binary(request.runtime, request.id, request.folder, preparation.cgroup_path)
+        return Binary(request.runtime, request.id, request.folder, request.cgroup_path)
     return container.prepare(preparation)
 
 
 class Place(NamedTuple):
     """A running container, as far as an exec must know it."""
 
-    run: protocol.Run
+    run: protocol.RunHead
     pid: int
     pidfd: int
-    cgroup_path: str
 
 
 def execute(channel: Channel, place: Place, request: protocol.Exec, stdio: list[int]) -> None:
@@ -190,10 +189,10 @@ def execute(channel: Channel, place: Place, request: protocol.Exec, stdio: list[
     entry = Entry(request.process, stdio, request.seccomp, request.user, request.groups)
     entered: Process
     if place.run.runtime:
-        made = Binary(place.run.runtime, place.run.id, place.run.folder, place.cgroup_path)
+        made = Binary(place.run.runtime, place.run.id, place.run.folder, place.run.cgroup_path)
         entered = made.enter(entry)
     else:
-        entered = container.enter(place.pidfd, owner, cgroup.at(place.cgroup_path), entry)
+        entered = container.enter(place.pidfd, owner, cgroup.at(place.run.cgroup_path), entry)
     try:
         warnings = entered.start(request.process)
     except StartFailed:
@@ -203,10 +202,10 @@ def execute(channel: Channel, place: Place, request: protocol.Exec, stdio: list[
     channel.send(protocol.Launched(pid=entered.pid, warnings=warnings), fds)
 
 
-def end(run: protocol.Run, cgroup_path: str) -> None:
+def end(run: protocol.RunHead) -> None:
     """Clear up what a container's end leaves, in the supervisor itself: it goes too."""
     if run.runtime:
-        Binary(run.runtime, run.id, run.folder, cgroup_path).delete()
-    group = cgroup.at(cgroup_path)
+        Binary(run.runtime, run.id, run.folder, run.cgroup_path).delete()
+    group = cgroup.at(run.cgroup_path)
     group.kill()
     group.remove()

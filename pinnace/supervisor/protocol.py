@@ -35,6 +35,7 @@ class Spawn(Message, frozen=True):
 
 class Prepare(Message, frozen=True, kw_only=True):
     preparation: Preparation
+    cgroup_path: str
 
 
 class Prepared(Message, frozen=True, kw_only=True):
@@ -76,6 +77,7 @@ class Run(Message, frozen=True, kw_only=True):
 
     id: str
     folder: str
+    cgroup_path: str
     root: Layers | str
     log: Log
     preparation: Preparation | None = None
@@ -87,6 +89,20 @@ class Run(Message, frozen=True, kw_only=True):
     open_stdin: bool = False
     stdin_once: bool = False
     hold: bool = False
+    runtime: list[str] = []
+    clients: list[Client] = []
+
+
+class RunHead(msgspec.Struct, frozen=True, kw_only=True):
+    """What the supervisor itself reads of Run; the rest is its maker's."""
+
+    id: str
+    folder: str
+    cgroup_path: str
+    log: Log
+    tty: bool = False
+    open_stdin: bool = False
+    stdin_once: bool = False
     runtime: list[str] = []
     clients: list[Client] = []
 
@@ -204,6 +220,19 @@ Request = Spawn | Prepare | Run | Go | Exec | ExecStatus | Attach | Resize | Sub
 Reply = Prepared | Ready | Launched | Started | Status | Running | Done | Failed
 Event = Exited | ExecExited | OutOfMemory | Detached
 
-requests = msgspec.json.Decoder(Request)
+
+class Head(msgspec.Struct, frozen=True):
+    """What every request begins with: enough to hand Prepare and Run on unread."""
+
+    type: str
+    cgroup_path: str = ""
+
+
+heads = msgspec.json.Decoder(Head)
+run_heads = msgspec.json.Decoder(RunHead)
+# Without the two large ones: a process pays for the memory that decoding touches.
+small_requests = msgspec.json.Decoder(Go | Exec | ExecStatus | Attach | Resize | Subscribe)
+makings = msgspec.json.Decoder(Prepare | Run)
+maker_answers = msgspec.json.Decoder(Prepared | Ready | Launched | Failed)
 answers = msgspec.json.Decoder(Reply | Event)
 exit_record = msgspec.json.Decoder(Exited)

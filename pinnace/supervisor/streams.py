@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 
 from pinnace.linux import terminal
-from pinnace.supervisor import detach, frames
+from pinnace.supervisor import detach, frames, logs
 from pinnace.supervisor.logs import LogDriver
 from pinnace.supervisor.loop import ERR, HUP, IN, OUT, Loop
-from pinnace.supervisor.protocol import Client
+from pinnace.supervisor.protocol import Client, Log
 
 _CHUNK = 256 << 10
 _HIGH, _LOW = 1 << 20, 256 << 10  # bytes held for a slow client before, and after, we wait
@@ -131,14 +131,15 @@ class Streams:
         *,
         tty: bool,
         stdin_once: bool = True,
-        log: LogDriver | None = None,
+        log: Log | None = None,
         ended: Callable[[], None] = lambda: None,
         detached: Callable[[], None] = lambda: None,
     ) -> None:
         self.loop = loop
         self.tty = tty
         self.stdin_once = stdin_once
-        self.log = log
+        self._wanted_log = log
+        self._log: LogDriver | None = None
         self.ended = ended
         self.on_detach = detached
         self.clients: list[Attached] = []
@@ -220,8 +221,8 @@ class Streams:
             pass  # it goes on with the room it has
 
     def _distribute(self, stream: str, data: bytes) -> None:
-        if self.log is not None:
-            self.log.write(stream, data, time.time_ns())
+        if self._wanted_log is not None:
+            self._open_log(self._wanted_log).write(stream, data, time.time_ns())
         held = 0
         for client in list(self.clients):
             if client.wants(stream):
@@ -230,11 +231,19 @@ class Streams:
         if held > _HIGH:
             self.flow()
 
+    def _open_log(self, wanted: Log) -> LogDriver:
+        """Only when there is something to write: many a process never says a word."""
+        if self._log is None:
+            self._log = logs.open_driver(
+                wanted.driver, wanted.options, wanted.path, attributes=wanted.attributes
+            )
+        return self._log
+
     def _close_output(self, fd: int) -> None:
         self.loop.forget(fd)
         stream = self.outputs.pop(fd)
-        if self.log is not None:
-            self.log.flush_partial(stream)
+        if self._log is not None:
+            self._log.flush_partial(stream)
         if fd == self.input_fd:
             self.input_fd = -1
         os.close(fd)
@@ -339,9 +348,9 @@ class Streams:
     def finish(self) -> None:
         """No more output will come: flush the log and let the clients go."""
         self._close_input()
-        if self.log is not None:
-            self.log.close()
-            self.log = None
+        if self._log is not None:
+            self._log.close()
+            self._wanted_log = self._log = None
         for client in list(self.clients):
             client.finish()
 

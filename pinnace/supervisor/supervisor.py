@@ -53,7 +53,7 @@ class Supervisor:
         self.loop = Loop()
         self.control = control
         self.maker: Maker | None = None
-        self.request: protocol.Run | None = None
+        self.request: protocol.RunHead | None = None
         self.cgroup_path = ""
         self.streams: Streams | None = None
         self.main: Running | None = None
@@ -81,24 +81,28 @@ class Supervisor:
     def _request(self, channel: Channel) -> None:
         try:
             frame, fds = channel.receive_frame()
-            self._handle(channel, protocol.requests.decode(frame), fds)
+            self._handle(channel, frame, fds)
         except Closed:
             self._hung_up(channel)
         except (OSError, msgspec.MsgspecError, ValueError) as error:
             self._refuse(channel, maker.failed(error))
 
-    def _handle(self, channel: Channel, request: protocol.Request, fds: list[int]) -> None:
-        handlers: dict[type, Callable[[Channel, Any, list[int]], None]] = {
-            protocol.Prepare: self._prepare,
-            protocol.Run: self._run,
-            protocol.Go: self._go,
-            protocol.Subscribe: self._subscribe,
-            protocol.Exec: self._exec,
-            protocol.ExecStatus: self._exec_status,
-            protocol.Attach: self._attach,
-            protocol.Resize: self._resize,
+    def _handle(self, channel: Channel, frame: bytes, fds: list[int]) -> None:
+        head = protocol.heads.decode(frame)
+        if head.type in ("Prepare", "Run"):
+            self.cgroup_path = head.cgroup_path
+            making = self._prepare if head.type == "Prepare" else self._run
+            making(channel, frame, fds)
+            return
+        handlers: dict[str, Callable[[Channel, Any, list[int]], None]] = {
+            "Go": self._go,
+            "Subscribe": self._subscribe,
+            "Exec": self._exec,
+            "ExecStatus": self._exec_status,
+            "Attach": self._attach,
+            "Resize": self._resize,
         }
-        handlers[type(request)](channel, request, fds)
+        handlers[head.type](channel, protocol.small_requests.decode(frame), fds)
 
     def _refuse(self, channel: Channel, failed: protocol.Failed) -> None:
         try:
@@ -119,9 +123,8 @@ class Supervisor:
 
     # Starting
 
-    def _prepare(self, channel: Channel, request: protocol.Prepare, fds: list[int]) -> None:
-        self.cgroup_path = request.preparation.cgroup_path
-        self._start_maker(channel).channel.send(request)
+    def _prepare(self, channel: Channel, frame: bytes, fds: list[int]) -> None:
+        self._start_maker(channel).channel.send_frame(frame)
 
     def _start_maker(self, channel: Channel) -> Maker:
         """A maker whose answers go to channel."""
@@ -129,22 +132,15 @@ class Supervisor:
         self.loop.watch(made.channel.fileno(), IN, lambda _: self._answered(made, channel))
         return made
 
-    def _run(self, channel: Channel, request: protocol.Run, fds: list[int]) -> None:
+    def _run(self, channel: Channel, frame: bytes, fds: list[int]) -> None:
+        self.request = request = protocol.run_heads.decode(frame)
         process.set_title(f"pinnace:supervisor {request.id[:12]}")
-        self.request = request
-        if request.preparation is not None:
-            self.cgroup_path = request.preparation.cgroup_path
         self.folder_fd = os.open(request.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.streams = streams = Streams(
             self.loop,
             tty=request.tty,
             stdin_once=request.stdin_once,
-            log=logs.open_driver(
-                request.log.driver,
-                request.log.options,
-                request.log.path,
-                attributes=request.log.attributes,
-            ),
+            log=request.log,
             ended=self._output_ended,
             detached=lambda: self._publish(protocol.Detached()),
         )
@@ -152,7 +148,7 @@ class Supervisor:
             streams.attach(fd, client)
         stdio = [] if request.tty else streams.open_pipes(stdin=request.open_stdin)
         try:
-            (self.maker or self._start_maker(channel)).channel.send(request, stdio)
+            (self.maker or self._start_maker(channel)).channel.send_frame(frame, stdio)
         finally:
             close_fds(stdio)
 
@@ -279,7 +275,7 @@ class Supervisor:
         stdio: list[int] = []
         if not request.process.terminal:
             stdio = streams.open_pipes(stdin=request.open_stdin)
-        place = maker.Place(self.request, self.main.pid, self.main.pidfd, self.cgroup_path)
+        place = maker.Place(self.request, self.main.pid, self.main.pidfd)
         made = maker.fork(
             lambda theirs: maker.execute(theirs, place, request, stdio),
             [*stdio, self.main.pidfd],
@@ -385,7 +381,7 @@ class Supervisor:
         )
         # Before anybody hears of the exit and starts it anew.
         assert self.request is not None
-        maker.end(self.request, self.cgroup_path)
+        maker.end(self.request)
         main.streams.finish()
         self._write_exit(record)
         failpoint.hit("supervisor-exit-written")
@@ -437,6 +433,4 @@ def _answer(made: Maker) -> tuple[protocol.Reply, list[int]]:
         frame, fds = made.channel.receive_frame()
     except Closed:
         return protocol.Failed(message="the maker of the process died", step="maker"), []
-    answer = protocol.answers.decode(frame)
-    assert isinstance(answer, protocol.Reply)
-    return answer, fds
+    return protocol.maker_answers.decode(frame), fds
