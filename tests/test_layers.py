@@ -29,7 +29,10 @@ RANKS = {
 CLI_MAY = {"api.types", "api.server", "engine.engine", "runtime.command", "errors"}
 
 # Packages of one rank don't know each other, except where the design says so.
-SAME_RANK = {("network", "store")}  # networks and endpoints are rows of the one database
+SAME_RANK = {
+    ("network", "store"),  # networks and endpoints are rows of the one database
+    ("network", "supervisor"),  # the loop of a process that outlives the daemon
+}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
