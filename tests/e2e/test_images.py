@@ -114,7 +114,7 @@ def test_hello_greets_and_ends(docker: Docker) -> None:
     result = docker("run", "--rm", "hello")
 
     assert (result.code, result.err) == (0, "")
-    assert "Hello" in result.out
+    assert "pinnace" in result.out
 
 
 @pytest.mark.ours

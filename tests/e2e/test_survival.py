@@ -9,7 +9,7 @@ from tests.conftest import expect_nothing_beyond, held, settled
 from tests.harness import kernel
 from tests.harness.daemon import Daemon
 from tests.harness.deadline import until
-from tests.harness.engine import Engine
+from tests.harness.engine import Engine, Shared
 from tests.harness.streams import attach, execute
 
 pytestmark = [pytest.mark.root, pytest.mark.ours]
@@ -45,14 +45,16 @@ def test_a_container_and_its_output_outlive_a_killed_daemon(
     assert lines == [str(n) for n in range(1, len(lines) + 1)]
 
 
-def test_an_exit_while_no_daemon_runs_is_recorded(own_engine: Engine, daemon: Daemon) -> None:
-    ident = own_engine.start(
-        "sh", "-c", "while [ ! -e /go ]; do usleep 1000; done; echo last; exit 23"
-    )
+def test_an_exit_while_no_daemon_runs_is_recorded(
+    own_engine: Engine, daemon: Daemon, shared: Shared
+) -> None:
+    script = "while [ ! -e /shared/go ]; do usleep 1000; done; echo last; exit 23"
+    binds = {"Binds": [f"{shared.there}:/shared"]}
+    ident = own_engine.start("sh", "-c", script, HostConfig=binds)
     pid = own_engine.inspect(ident)["State"]["Pid"]
     daemon.kill()
 
-    open(f"/proc/{pid}/root/go", "w").close()
+    (shared.here / "go").touch()
     until(lambda: kernel.gone(pid), "its exit")
     daemon.start()
 

@@ -5,6 +5,7 @@ in its environment or by its cgroup, the rest by path or by the processes that h
 """
 
 import os
+import re
 import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -38,13 +39,21 @@ class Held(NamedTuple):
 def held(mark: str, cgroup_parent: str, folder: Path) -> Held:
     pids = processes_of(mark, cgroup_parent)
     return Held(
-        processes=Counter(title(pid) for pid in pids),
-        mounts=Counter(mounts_below(folder)),
-        cgroups=Counter(cgroups_of(cgroup_parent)),
-        links=Counter(links()),
-        namespaces=Counter(namespaces(pids)),
-        files=Counter(name for pid in pids for name in descriptors(pid)),
+        processes=_counted(title(pid) for pid in pids),
+        mounts=_counted(mounts_below(folder)),
+        cgroups=_counted(cgroups_of(cgroup_parent)),
+        links=_counted(links()),
+        namespaces=_counted(namespaces(pids)),
+        files=_counted(name for pid in pids for name in descriptors(pid)),
     )
+
+
+# What is kept ready for the next container has an id already, which differs from look to look.
+IDENT = re.compile(r"\b[0-9a-f]{12,64}\b")
+
+
+def _counted(names: Iterable[str]) -> Counter[str]:
+    return Counter(IDENT.sub("ID", name) for name in names)
 
 
 def processes() -> list[int]:
