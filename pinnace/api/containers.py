@@ -293,20 +293,13 @@ def log_options(request: Request) -> LogOptions:
     return LogOptions(
         stdout=request.flag("stdout"),
         stderr=request.flag("stderr"),
-        since=moment(request, "since"),
-        until=moment(request, "until"),
+        since=forms.nanoseconds(request.text("since")),
+        until=forms.nanoseconds(request.text("until")),
         timestamps=request.flag("timestamps"),
         tail=request.text("tail"),
         follow=request.flag("follow"),
         details=request.flag("details"),
     )
-
-
-def moment(request: Request, name: str) -> int:
-    try:
-        return forms.nanoseconds(request.text(name))
-    except errors.Invalid as error:
-        raise errors.Invalid(f'invalid value for "{name}": {error.message}') from None
 
 
 ROUTES: Final = [

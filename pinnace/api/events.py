@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from pinnace import errors
-from pinnace.api import containers, streams, versions
+from pinnace.api import forms, streams, versions
 from pinnace.api.facade import Engine, Subscription
 from pinnace.api.messages import Request, Response, Version
 from pinnace.api.router import Route, in_thread
@@ -51,7 +51,8 @@ class Queue:
 
 
 async def events(engine: Engine, request: Request) -> Response:
-    since, until = containers.moment(request, "since"), containers.moment(request, "until")
+    since = forms.nanoseconds(request.text("since"))
+    until = forms.nanoseconds(request.text("until"))
     if until and until < since:
         raise errors.Invalid(
             f"`since` time ({request.text('since')}) cannot be after "

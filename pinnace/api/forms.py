@@ -51,10 +51,14 @@ def boolean(value: str) -> bool:
 
 def integer(value: str) -> int:
     """strconv.Atoi."""
+    return _parsed_integer(value, "Atoi")
+
+
+def _parsed_integer(value: str, function: str) -> int:
     if not _INTEGER.fullmatch(value):
-        raise errors.Invalid(f'strconv.Atoi: parsing "{value}": invalid syntax')
+        raise errors.Invalid(f'strconv.{function}: parsing "{value}": invalid syntax')
     if len(value) > _MOST_DIGITS or not -(2**63) <= int(value) < 2**63:
-        raise errors.Invalid(f'strconv.Atoi: parsing "{value}": value out of range')
+        raise errors.Invalid(f'strconv.{function}: parsing "{value}": value out of range')
     return int(value)
 
 
@@ -73,15 +77,11 @@ def nanoseconds(value: str) -> int:
     if not value:
         return 0
     seconds, _, fraction = value.partition(".")
-    if not _INTEGER.fullmatch(seconds):
-        raise errors.Invalid(
-            f'invalid timestamp "{value}": invalid seconds "{seconds}": invalid syntax'
-        )
-    if len(seconds) > _MOST_DIGITS or len(fraction) > _MOST_DIGITS:
-        raise errors.Invalid(f'invalid timestamp "{value}": value out of range')
-    if fraction and not (fraction.isascii() and fraction.isdigit()):
-        raise errors.Invalid(f'invalid timestamp "{value}": invalid nanoseconds')
-    return int(seconds) * 10**9 + int(fraction[:9].ljust(9, "0"))
+    whole = _parsed_integer(seconds, "ParseInt")
+    if not fraction:
+        return whole * 10**9
+    _parsed_integer(fraction, "ParseInt")
+    return whole * 10**9 + int(fraction[:9].ljust(9, "0"))
 
 
 def filters(value: str) -> Filters:

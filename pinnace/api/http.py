@@ -28,7 +28,7 @@ Application: TypeAlias = Callable[[Request], "Reply | Awaitable[Reply]"]
 
 class Limits(NamedTuple):
     head_bytes: int = 1 << 20  # Docker's
-    head_seconds: float = 60.0
+    head_seconds: float = 50.0
     body_stall_seconds: float = 600.0  # `docker load` may wait for a slow disk or a person
     unread_body_bytes: int = 256 * 1024  # as Go: a rest of this size is read to keep the connection
     linger_seconds: float = 5.0
@@ -201,7 +201,8 @@ class Connection(asyncio.Protocol):
             self.deadline = self._loop.time() + self._limits.body_stall_seconds
 
     def _resume_reading(self) -> None:
-        if not (self._transport.is_closing() or self._handed_over):
+        # Said by a worker thread, maybe after the answer: then another request has begun.
+        if self._http.their_state is h11.SEND_BODY and self._unread is None:
             self.deadline = self._loop.time() + self._limits.body_stall_seconds
             self._transport.resume_reading()
 

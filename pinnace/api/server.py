@@ -124,7 +124,7 @@ class Server:
             self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def _serve(self, ready: Callable[[], None]) -> None:
-        self._loop.set_default_executor(self._pools.quick)
+        self._loop.set_default_executor(self._pools.slow)
         servers = [await self._accept(listener) for listener in self._listeners]
         expiry = self._loop.create_task(self._expire())
         ready()

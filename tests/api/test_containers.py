@@ -499,7 +499,7 @@ def test_options_of_logs(running: Running, client: Client, a: str) -> None:
         ("", "Bad parameters: you must choose at least one stream"),
         (
             "stdout=1&since=x",
-            'invalid value for "since": invalid timestamp "x": invalid seconds "x": invalid syntax',
+            'strconv.ParseInt: parsing "x": invalid syntax',
         ),
     ],
 )
