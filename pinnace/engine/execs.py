@@ -17,6 +17,7 @@ from pinnace.oci import spec
 from pinnace.supervisor import detach, protocol
 
 _KEPT = 4096  # records of finished ones that can still be inspected
+_PATIENCE = 10.0  # seconds until an exec must have started
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 _RUNC_SAYS = "OCI runtime exec failed: exec failed: unable to start container process: {}: unknown"
 
@@ -32,6 +33,7 @@ class Execs:
         self._machine = machine
         self._events = events
         self._lock = threading.Lock()
+        self._started = threading.Condition()
         self._records: dict[str, ExecRecord] = {}
 
     def create(self, ident: str, config: ExecConfig) -> str:
@@ -133,7 +135,9 @@ class Execs:
         except errors.PinnaceError:
             record.running, record.exit_code, record.can_remove = False, 128, True
             raise
-        record.pid = started.pid
+        with self._started:
+            record.pid = started.pid
+            self._started.notify_all()
 
     def _failed(self, record: ExecRecord, error: KeeperFailed) -> errors.PinnaceError:
         record.running, record.can_remove = False, True
@@ -184,6 +188,10 @@ class Execs:
 
     def resize(self, exec_id: str, height: int, width: int) -> None:
         record = self._known(exec_id)
+        with self._started:
+            # A client is told of the start before it has been made.
+            if not self._started.wait_for(lambda: record.pid or record.can_remove, _PATIENCE):
+                raise errors.Failed("timeout waiting for exec session ready")
         if not record.running:
             raise errors.Conflict(f"Exec {exec_id} is not running")
         message = protocol.Resize(exec_id=exec_id, height=height, width=width)

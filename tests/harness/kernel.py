@@ -56,6 +56,15 @@ def _counted(names: Iterable[str]) -> Counter[str]:
     return Counter(IDENT.sub("ID", name) for name in names)
 
 
+def _numbered(paths: Iterable[str]) -> Iterator[str]:
+    """Cgroups by where they are and how many: those of prepared shells come and go by name."""
+    beside: Counter[str] = Counter()
+    for path in paths:
+        parent = os.path.dirname(path)
+        beside[parent] += 1
+        yield f"{parent}/#{beside[parent]}"
+
+
 def processes() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
