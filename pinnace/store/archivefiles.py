@@ -10,7 +10,7 @@ from pinnace import errors
 from pinnace.oci import digest as digests
 from pinnace.oci import image
 from pinnace.oci.digest import Digest, Mismatch
-from pinnace.store import content, extract, leases, tar
+from pinnace.store import content, leases, tar
 from pinnace.store.content import Blob
 from pinnace.store.tarreader import Reader
 
@@ -30,7 +30,7 @@ class Files:
     def take(self, archive: Iterable[bytes], lease: leases.Lease) -> None:
         reader = Reader(archive)
         for member in reader:
-            name = _decode(extract.relative(member.name))
+            name = _decode(tar.relative(member.name))
             if member.type == tar.REGULAR and member.segments is None:
                 self._blobs[name] = self._ingest(reader, member, lease)
                 self._links.pop(name, None)
@@ -50,7 +50,7 @@ class Files:
         return [*self._blobs, *self._links]
 
     def find(self, name: str) -> Blob | None:
-        name = _decode(extract.relative(name.encode("utf-8", "surrogateescape")))
+        name = _decode(tar.relative(name.encode("utf-8", "surrogateescape")))
         for _ in range(_LINKS):
             if name not in self._links:
                 return self._blobs.get(name)
@@ -86,4 +86,4 @@ def _target(name: str, member: tar.Member) -> str:
     if member.type == tar.SYMLINK and not link.startswith(b"/"):
         folder = name.rpartition("/")[0].encode("utf-8", "surrogateescape")
         link = folder + b"/" + link
-    return _decode(extract.relative(link))
+    return _decode(tar.relative(link))

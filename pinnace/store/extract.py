@@ -54,32 +54,6 @@ def extract(
         extraction.close()
 
 
-def relative(name: bytes) -> bytes:
-    """A member's name without what means nothing; b"" is the root. Raises Malformed."""
-    if b"\0" in name:
-        raise Malformed("a name in the archive has a zero byte")
-    parts: list[bytes] = []
-    for part in name.split(b"/"):
-        if part == b"..":
-            if not parts:
-                raise Malformed(f"{os.fsdecode(name)!r} is outside of the archive's root")
-            parts.pop()
-        elif part not in (b"", b"."):
-            parts.append(part)
-    return b"/".join(parts)
-
-
-def _quick_relative(name: bytes) -> bytes:
-    """The same for the names that archives usually have, without looking at every part."""
-    if name.startswith(b"./"):
-        name = name[2:]
-    if name.endswith(b"/"):
-        name = name[:-1]
-    if b"/." in name or b"//" in name or name[:1] in b"/." or b"\0" in name:
-        return relative(name)
-    return name
-
-
 def kept_attribute(name: bytes) -> bool:
     return name == b"security.capability" or (
         name.startswith(b"user.") and not name.startswith(b"user.overlay.")
@@ -132,7 +106,7 @@ class _Extraction:
             self._finish_folder(name, member)
 
     def _add(self, member: Member, reader: Reader) -> None:
-        name = _quick_relative(member.name)
+        name = tar.quick_relative(member.name)
         if not name:
             return
         if not 0 <= member.uid < 0xFFFFFFFF or not 0 <= member.gid < 0xFFFFFFFF:
@@ -189,7 +163,7 @@ class _Extraction:
         os.utime(base, ns=_times(member), dir_fd=folder, follow_symlinks=False)
 
     def _make_link(self, folder: int, base: bytes, name: bytes, member: Member) -> None:
-        source, _, source_base = relative(member.link).rpartition(b"/")
+        source, _, source_base = tar.relative(member.link).rpartition(b"/")
         if not source_base:
             raise Malformed(f"{os.fsdecode(name)}: invalid link target")
         source_fd = self._existing_folder(source)

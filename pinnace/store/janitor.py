@@ -42,6 +42,10 @@ class Janitor:
     def discard(self, name: str) -> None:
         """Delete root/name some time later. The name must never be used again."""
         self._names.append(name)
+        self.wake()
+
+    def wake(self) -> None:
+        """There is something to do, or the chore would be welcome."""
         self._wake.set()
         if self._thread is None:
             with self._start:

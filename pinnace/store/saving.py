@@ -44,10 +44,18 @@ def choose(images: ImageStore, texts: Sequence[str]) -> Chosen:
         for tag, id in tags:
             add(id, tag)
         if not tags:
-            found = images.resolve(text)
+            found = _only(images, text, name)
             known = images.named(name.tagged()) is not None
             add(found.id, name.tagged() if known and not name.digest else None)
     return list(chosen.values())
+
+
+def _only(images: ImageStore, text: str, name: Reference) -> Image:
+    try:
+        return images.resolve(text)
+    except errors.NotFound:
+        told = "reference does not exist" if name.tag or name.digest else f"No such image: {text}"
+        raise errors.NotFound(told) from None
 
 
 def write(images: ImageStore, chosen: Chosen) -> Iterator[bytes]:

@@ -1,15 +1,6 @@
-"""Root file systems as stacks of folders: the Snapshotter protocol over overlayfs.
+"""The Snapshotter over overlayfs: root file systems as stacks of folders.
 
-A *snapshot* is *active* (somebody writes in it: a container, a layer being unpacked), a *view*
-(the same, read-only) or *committed* (a layer, never changed again). Active ones have a *key*,
-committed ones a *name* (the chain id of the layer); both are unique together. The *parent* of
-any snapshot is a committed one.
-
-    container:  prepare(id, chain_id) -> mount the Layers -> remove(id)
-    unpacking:  prepare(key, chain_id, init=False) -> differ.apply(Layers.upper)
-                -> commit(key, new_chain_id)
-
-On disk: snapshots/<n>/{fs,work}, n from the row's id, never used twice. Between image and
+On disk: snapshots/<n>/{fs,work}, n is the row's id and never used twice. Between image and
 container lies an init layer (`store.initlayer`), itself a snapshot named "init:<chain id>".
 """
 
@@ -19,11 +10,11 @@ import shutil
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from pinnace import errors
 from pinnace.linux import failpoint, syscall
@@ -31,59 +22,10 @@ from pinnace.runtime import layers
 from pinnace.runtime.layers import Layers, Masks
 from pinnace.store import initlayer, janitor, merged, trees
 from pinnace.store.database import Database, Taken, Transaction, Value
+from pinnace.store.snapshotter import Info, Kind
 from pinnace.store.trees import Usage
 
-
-class Kind(StrEnum):
-    ACTIVE = "active"
-    VIEW = "view"
-    COMMITTED = "committed"
-    INIT = "init"
-    HOST = "host"
-
-
-class Info(NamedTuple):
-    id: int
-    key: str
-    kind: Kind
-    parent: str | None
-    volatile: bool
-    size: int
-    inodes: int
-    created: int
-
-
-class Snapshotter(Protocol):
-    def prepare(
-        self, key: str, parent: str | None, *, init: bool = True, volatile: bool = False
-    ) -> Layers:
-        """A new active snapshot. Raises database.Taken for a used key, NotFound for an unknown
-        parent. `volatile`: nobody needs it after a crash."""
-        ...
-
-    def view(self, key: str, parent: str | None) -> Layers:
-        """A new read-only snapshot, to be removed like an active one."""
-        ...
-
-    def mounts(self, key: str) -> Layers:
-        """What `prepare` returned."""
-        ...
-
-    def commit(self, key: str, name: str) -> None:
-        """An active snapshot becomes a committed one, durably. Raises database.Taken when
-        there is one of that name; the active one is then unchanged."""
-        ...
-
-    def stat(self, key: str) -> Info: ...
-
-    def usage(self, key: str) -> Usage:
-        """Of an active one: counted now; of a committed one: as it was when committed."""
-        ...
-
-    def remove(self, key: str) -> None:
-        """Forget it, and delete its files later. Idempotent. Raises Conflict if it has
-        children."""
-        ...
+__all__ = ["Info", "Kind", "Layers", "Masks", "Overlay"]
 
 
 class _Chain(NamedTuple):
@@ -118,11 +60,15 @@ def _nothing(folder: str, chain: _Chain) -> None:
 class Overlay:
     """The Snapshotter for overlayfs; owns the folder `root` and the thread that tidies it."""
 
-    def __init__(self, root: Path | str, database: Database) -> None:
+    def __init__(self, root: Path | str, database: Database, *, spares: int = 16) -> None:
         self.root = os.path.abspath(root)
         os.makedirs(self.root, 0o700, exist_ok=True)
         self._database = database
-        self.janitor = janitor.Janitor(self.root, database.checkpoint)
+        self.janitor = janitor.Janitor(self.root, self._tidy)
+        # Numbers whose folders are made already: on a disk with many files recently deleted,
+        # ext4 takes a millisecond and more to make a folder, which no container should wait for.
+        self._spares: deque[int] = deque()
+        self._spares_wanted = spares
         self._chains: dict[str, _Chain] = {}
         self._inits: dict[str | None, _Chain] = {}
         self._hosts: dict[str, _Host] = {}
@@ -131,6 +77,18 @@ class Overlay:
 
     def close(self) -> None:
         self.janitor.close()
+        while self._spares:
+            folder = f"{self.root}/{self._spares.popleft()}"
+            for path in (f"{folder}/work", f"{folder}/fs", folder):
+                os.rmdir(path)
+
+    def _tidy(self) -> None:
+        """The janitor's chore, in a quiet moment."""
+        self._database.checkpoint()
+        while len(self._spares) < self._spares_wanted:
+            number = self._take_number()
+            _make_bare(f"{self.root}/{number}")
+            self._spares.append(number)
 
     def _sweep(self) -> int:
         """Discard folders without a row; the first number that was never used."""
@@ -150,12 +108,13 @@ class Overlay:
     ) -> Layers:
         self.janitor.busy()
         chain = self._init_chain(parent) if init else self._chain(parent)
-        number = self._insert(key, Kind.ACTIVE, chain, _make_active, volatile=volatile)
+        number, make = self._take_spare()
+        self._insert(key, Kind.ACTIVE, chain, number, make, volatile=volatile)
         return self._layers(number, chain, volatile=volatile)
 
     def view(self, key: str, parent: str | None) -> Layers:
         chain = self._chain(parent)
-        self._insert(key, Kind.VIEW, chain)
+        self._insert(key, Kind.VIEW, chain, self._take_number(), _nothing)
         return Layers(chain.lowers, "", "", masks=chain.masks)
 
     def mounts(self, key: str) -> Layers:
@@ -249,7 +208,7 @@ class Overlay:
         """A committed snapshot that is a folder of the host, not ours; called at every start."""
         self._hosts[name] = _Host(path, masks)
         if not self.exists(name):
-            self._insert(name, Kind.HOST, _SCRATCH)
+            self._insert(name, Kind.HOST, _SCRATCH, self._take_number(), _nothing)
 
     # How it is done.
 
@@ -263,11 +222,28 @@ class Overlay:
         self._inits.pop(key.removeprefix("init:") or None, None)
         self.janitor.discard(str(number))
 
+    def _take_spare(self) -> tuple[int, _Make]:
+        """A number for an active snapshot, and what is left to make of its folder."""
+        try:
+            number = self._spares.popleft()
+        except IndexError:
+            return self._take_number(), _make_active
+        finally:
+            if len(self._spares) < self._spares_wanted / 2:
+                self.janitor.wake()
+        return number, _dress
+
     def _insert(
-        self, key: str, kind: Kind, chain: _Chain, make: _Make = _nothing, *, volatile: bool = False
-    ) -> int:
+        self,
+        key: str,
+        kind: Kind,
+        chain: _Chain,
+        number: int,
+        make: _Make,
+        *,
+        volatile: bool = False,
+    ) -> None:
         """Folder, then row: a crash in between leaves an orphan for the next sweep."""
-        number = self._take_number()
         try:
             make(f"{self.root}/{number}", chain)
             failpoint.hit("snapshot-insert")
@@ -286,7 +262,6 @@ class Overlay:
         except BaseException:
             self.janitor.discard(str(number))
             raise
-        return number
 
     def _layers(self, number: int, chain: _Chain, *, volatile: bool) -> Layers:
         folder = f"{self.root}/{number}"
@@ -330,7 +305,8 @@ class Overlay:
         if not self.exists(name):
             # Another thread may be quicker.
             with contextlib.suppress(Taken):
-                self._insert(name, Kind.INIT, self._chain(parent), _make_init)
+                number = self._take_number()
+                self._insert(name, Kind.INIT, self._chain(parent), number, _make_init)
         chain = self._chain(name)
         if chain.masks is None:
             self._inits[parent] = chain
@@ -355,15 +331,23 @@ def _chain_of(number: int, path: str, below: _Chain) -> _Chain:
     return _Chain(number, [path, *below.lowers], mode, uid, gid, below.masks)
 
 
-def _make_active(folder: str, chain: _Chain) -> None:
-    """The root of a container is its upper's root: it looks like the image's."""
+def _make_bare(folder: str) -> None:
     os.mkdir(folder, 0o700)
+    os.mkdir(folder + "/fs", 0o700)
+    os.mkdir(folder + "/work", 0o700)
+
+
+def _make_active(folder: str, chain: _Chain) -> None:
+    _make_bare(folder)
+    _dress(folder, chain)
+
+
+def _dress(folder: str, chain: _Chain) -> None:
+    """The root of a container is its upper's root: it looks like the image's."""
     upper = folder + "/fs"
-    os.mkdir(upper, 0o700)
     if chain.uid or chain.gid:
         os.chown(upper, chain.uid, chain.gid)
     os.chmod(upper, chain.mode)
-    os.mkdir(folder + "/work", 0o700)
 
 
 def _make_init(folder: str, below: _Chain) -> None:

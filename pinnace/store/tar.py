@@ -5,6 +5,7 @@ Written: ustar, with a pax header where ustar has no room. Names are bytes and n
 Sources: pax(1) in POSIX.1-2017; GNU tar manual, "Basic Tar Format" and "Sparse Formats".
 """
 
+import os
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
@@ -79,6 +80,35 @@ def padded(size: int) -> int:
 
 def padding(size: int) -> bytes:
     return _PADDING[: -size % BLOCK]
+
+
+# Names.
+
+
+def relative(name: bytes) -> bytes:
+    """A member's name without what means nothing; b"" is the root. Raises Malformed."""
+    if b"\0" in name:
+        raise Malformed("a name in the archive has a zero byte")
+    parts: list[bytes] = []
+    for part in name.split(b"/"):
+        if part == b"..":
+            if not parts:
+                raise Malformed(f"{os.fsdecode(name)!r} is outside of the archive's root")
+            parts.pop()
+        elif part not in (b"", b"."):
+            parts.append(part)
+    return b"/".join(parts)
+
+
+def quick_relative(name: bytes) -> bytes:
+    """The same for the names that archives usually have, without looking at every part."""
+    if name.startswith(b"./"):
+        name = name[2:]
+    if name.endswith(b"/"):
+        name = name[:-1]
+    if b"/." in name or b"//" in name or name[:1] in b"/." or b"\0" in name:
+        return relative(name)
+    return name
 
 
 # Reading.

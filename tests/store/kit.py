@@ -30,7 +30,7 @@ class Kit:
 
     def open(self) -> None:
         self.db = Database(self.path / "pinnace.db")
-        self.overlay = Overlay(self.path / "snapshots", self.db)
+        self.overlay = Overlay(self.path / "snapshots", self.db, spares=0)
         self.images = Images(
             self.path / "content",
             self.db,

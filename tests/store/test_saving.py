@@ -90,9 +90,13 @@ def test_a_layer_of_two_images_is_written_once(kit: Kit, web: str) -> None:
     assert len(names) == len(set(names))
 
 
-def test_an_unknown_image_is_known_before_the_first_byte(kit: Kit) -> None:
-    with pytest.raises(errors.NotFound, match="No such image: nope:latest"):
-        kit.images.save(["hello", "nope"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("nope", "No such image: nope"), ("nope:1", "reference does not exist")],
+)
+def test_an_unknown_image_is_known_before_the_first_byte(kit: Kit, name: str, message: str) -> None:
+    with pytest.raises(errors.NotFound, match=message):
+        kit.images.save(["hello", name])
 
 
 def test_the_machine_itself_cannot_be_saved(kit: Kit) -> None:

@@ -6,9 +6,10 @@ import pytest
 
 from pinnace import errors
 from pinnace.runtime.layers import Entry, Layers, Masks
-from pinnace.store import snapshots
+from pinnace.store import janitor, snapshots
 from pinnace.store.database import Database, Taken
 from pinnace.store.trees import Usage
+from tests.harness.deadline import until
 
 pytestmark = pytest.mark.root
 
@@ -22,7 +23,7 @@ class Store:
 
     def open(self) -> None:
         self.db = Database(self.path / "pinnace.db")
-        self.overlay = snapshots.Overlay(self.path / "snapshots", self.db)
+        self.overlay = snapshots.Overlay(self.path / "snapshots", self.db, spares=0)
 
     def close(self) -> None:
         self.overlay.close()
@@ -237,3 +238,23 @@ def test_a_volatile_snapshot_can_be_mounted_again(store: Store) -> None:
     store.overlay.mounts("web")
 
     assert not Path(layers.work, "work/incompat").exists()
+
+
+def test_folders_are_made_before_they_are_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(janitor, "QUIET", 0.0)
+    db = Database(tmp_path / "pinnace.db")
+    overlay = snapshots.Overlay(tmp_path / "snapshots", db, spares=3)
+    overlay.prepare("first", None)
+    # The first one, its init layer, three in stock.
+    until(lambda: len(os.listdir(overlay.root)) == 5)
+    stock = set(os.listdir(overlay.root))
+
+    layers = overlay.prepare("second", None)
+    overlay.close()
+
+    assert os.path.basename(os.path.dirname(layers.upper)) in stock
+    assert os.stat(layers.upper).st_mode & 0o7777 == 0o755
+    assert len(os.listdir(overlay.root)) == 3
+    db.close()
