@@ -21,28 +21,34 @@ Cleaner: TypeAlias = Callable[[Json], Json]
 
 MAX_DEPTH: Final = 200
 
-# Docker's StrSlice: a list, or one string that stands for a list of it.
+# Docker's StrSlice: a list, or one string that stands for a list of it; an exec's is a list only.
 _STRING_OR_LIST: Final = frozenset({"Cmd", "Entrypoint", "Shell", "CapAdd", "CapDrop"})
+_LISTS_ONLY: Final = "ExecConfig"
 
 # What Go calls the types that are not plain ones; by field, then by document.
 _GO_FIELDS: Final = {
     "Cgroup": "container.CgroupSpec",
     "CgroupnsMode": "container.CgroupnsMode",
     "Count": "int",
+    "ExposedPorts": "nat.PortSet",
     "Interval": "time.Duration",
     "IpcMode": "container.IpcMode",
     "Isolation": "container.Isolation",
     "MaximumRetryCount": "int",
     "Mode": "fs.FileMode",
+    "Mount.Type": "mount.Type",
     "NetworkMode": "container.NetworkMode",
     "OomScoreAdj": "int",
     "PidMode": "container.PidMode",
+    "PortBindings": "nat.PortMap",
+    "RestartPolicy.Name": "container.RestartPolicyMode",
     "Retries": "int",
     "StartInterval": "time.Duration",
     "StartPeriod": "time.Duration",
     "StopTimeout": "int",
     "Timeout": "time.Duration",
     "UTSMode": "container.UTSMode",
+    "Ulimits": "[]*units.Ulimit",
     "UsernsMode": "container.UsernsMode",
 }
 _GO_DOCUMENTS: Final = {
@@ -56,10 +62,15 @@ _GO_DOCUMENTS: Final = {
     "Mount": "mount.Mount",
     "NetworkingConfig": "network.NetworkingConfig",
     "PortBinding": "nat.PortBinding",
+    "ThrottleDevice": "blkiodev.ThrottleDevice",
     "TmpfsOptions": "mount.TmpfsOptions",
+    "Ulimit": "units.Ulimit",
     "VolumeCreateRequest": "volume.CreateOptions",
     "VolumeOptions": "mount.VolumeOptions",
+    "WeightDevice": "blkiodev.WeightDevice",
 }
+# Documents that Go decodes into a struct without a name, so that its errors name none.
+_NAMELESS: Final = frozenset({"CreateRequest", "ContainerConfig"})
 
 
 def decode(raw: bytes, kind: type[T]) -> T:
@@ -92,7 +103,7 @@ def convert(value: Json, kind: type[T]) -> T:
         return msgspec.convert(cleaned, kind)
     except msgspec.ValidationError as error:
         for path, found, wanted in _first_mismatch(cleaned, kind, (), ""):
-            raise errors.Invalid(_type_error(path, found, wanted)) from None
+            raise errors.Invalid(_type_error(_root(kind), path, found, wanted)) from None
         raise errors.Invalid(f"invalid JSON: {error}") from None
 
 
@@ -190,7 +201,7 @@ def _struct_cleaner(kind: type[msgspec.Struct]) -> Cleaner:
     for field in msgspec.structs.fields(kind):
         name = field.encode_name
         clean = _cleaner(field.type)
-        if name in _STRING_OR_LIST:
+        if _is_string_or_list(kind, name):
             clean = _string_or_list
         entries[name] = entries[name.lower()] = (name, None if clean is _same else clean)
 
@@ -241,6 +252,10 @@ def _pair_cleaner(length: int) -> Cleaner:
         return [0 if item is None else item for item in [*value, *[0] * length][:length]]
 
     return clean_array
+
+
+def _is_string_or_list(kind: type[msgspec.Struct], name: str) -> bool:
+    return name in _STRING_OR_LIST and kind.__name__ != _LISTS_ONLY
 
 
 def _string_or_list(value: Json) -> Json:
@@ -298,8 +313,14 @@ def _check_depth(value: Json) -> None:
         raise errors.Invalid("invalid JSON: exceeded max depth")
 
 
-def _type_error(path: tuple[str, ...], found: str, wanted: str) -> str:
-    pointer = "".join("." + part.replace("~", "~0").replace("/", "~1") for part in path)
+def _root(kind: object) -> str:
+    name = cast(type, kind).__name__
+    return "" if name in _NAMELESS else _go_name(kind, "").rpartition(".")[2]
+
+
+def _type_error(root: str, path: tuple[str, ...], found: str, wanted: str) -> str:
+    below = "".join("." + part.replace("~", "~0").replace("/", "~1") for part in path)
+    pointer = root + below
     if not path:
         place = "Go value"
     elif path[-1].isdigit():
@@ -319,13 +340,23 @@ def _first_mismatch(
     elif isinstance(value, dict) and isinstance(bare, type) and issubclass(bare, msgspec.Struct):
         kinds = _fields_by_name(bare)
         for key, item in value.items():
-            yield from _first_mismatch(item, kinds[key], (*path, key), key)
+            if _is_string_or_list(bare, key):
+                yield from _mismatch_of_words(item)
+            else:
+                name = f"{bare.__name__}.{key}"
+                yield from _first_mismatch(item, kinds[key], (*path, key), name)
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from _first_mismatch(item, get_args(bare)[1], (*path, key), "")
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _first_mismatch(item, get_args(bare)[0], (*path, str(index)), "")
+
+
+def _mismatch_of_words(value: Json) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Go tries a list, then a string, and tells of the latter without saying where."""
+    if type(value) is not list or any(type(word) is not str for word in value):
+        yield (), _found(value, str), "string"
 
 
 def _fields_by_name(kind: type[msgspec.Struct]) -> dict[str, object]:
@@ -363,8 +394,9 @@ def _found(value: Json, wanted: type) -> str:
 
 
 def _go_name(kind: object, name: str) -> str:
-    if name in _GO_FIELDS:
-        return _GO_FIELDS[name]
+    field = name.rpartition(".")[2]
+    if known := _GO_FIELDS.get(name) or _GO_FIELDS.get(field):
+        return known
     bare = _bare(kind)
     if get_origin(bare) is list:
         return f"[]{_go_name(get_args(bare)[0], '')}"
@@ -373,8 +405,9 @@ def _go_name(kind: object, name: str) -> str:
     if get_origin(bare) is tuple:
         return f"[{len(get_args(bare))}]uint"
     if bare is int:
-        bounds = _limits(kind) or (0, 0)
-        return {2**16 - 1: "uint16", 2**32 - 1: "uint32"}.get(bounds[1], "int64")
+        low, high = _limits(kind) or (-1, 0)
+        unsigned = "uint64" if low == 0 else "int64"
+        return {2**16 - 1: "uint16", 2**32 - 1: "uint32"}.get(high, unsigned)
     if bare is str:
         return "string"
     label = cast(type, bare).__name__

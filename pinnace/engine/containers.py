@@ -104,12 +104,16 @@ class Containers:
     def rename(self, ident: str, new_name: str) -> None:
         if not new_name:
             raise errors.Invalid("Neither old nor new names may be empty")
-        plain = names.check(new_name)
         with self._registry.locked(ident) as container:
             old = container.name
-            if plain == old:
+            wanted = new_name if new_name.startswith("/") else f"/{new_name}"
+            if wanted == f"/{old}":
                 raise errors.Invalid("Renaming a container with the same name as its current name")
-            self._registry.rename(container, plain)
+            try:
+                self._registry.rename(container, names.check(wanted))
+            except (errors.Invalid, errors.Conflict) as error:
+                message = f"Error when allocating new name: {error.message}"
+                raise type(error)(message) from None
         self._events.container("rename", container, {"oldName": f"/{old}"})
 
     def update(self, ident: str, update: UpdateConfig) -> Sequence[str]:
@@ -152,8 +156,8 @@ class Containers:
     def stop(self, ident: str, timeout: int | None = None, signal: str | None = None) -> None:
         """Ask it to end, and kill it when it has not after so many seconds (-1: never)."""
         container = self._registry.get(ident)
-        number = signals.parse(signal) if signal else self._stop_signal(container)
         lifecycle.next(container.state.status, Event.STOP, ident=ident, id=container.id)
+        number = self._ending(container, signal, f"cannot stop container: {ident}")
         self._end(container, number, self._patience(container, timeout))
         self._events.container("stop", container)
 
@@ -163,6 +167,15 @@ class Containers:
         if timeout is None:
             timeout = self._settings.stop_timeout
         return None if timeout < 0 else float(timeout)
+
+    def _ending(self, container: Container, signal: str | None, what: str) -> int:
+        """The signal asked for, else the container's own."""
+        if not signal:
+            return self._stop_signal(container)
+        try:
+            return signals.parse(signal)
+        except errors.Invalid as error:
+            raise errors.Invalid(f"{what}: {error.message}") from None
 
     @staticmethod
     def _stop_signal(container: Container) -> int:
@@ -226,7 +239,7 @@ class Containers:
 
     def restart(self, ident: str, timeout: int | None = None, signal: str | None = None) -> None:
         container = self._registry.get(ident)
-        number = signals.parse(signal) if signal else self._stop_signal(container)
+        number = self._ending(container, signal, f"Cannot restart container {ident}")
         self._check(container, Event.RESTART, ident)
         with self._removal.kept(container.id):
             self._end(container, number, self._patience(container, timeout))
@@ -283,7 +296,11 @@ class Containers:
     def check_attach(self, ident: str, options: AttachOptions) -> Container:
         """The container that may be attached to; raises what Docker answers before it hijacks."""
         container = self._registry.get(ident)
-        detach.parse(options.detach_keys)
+        try:
+            detach.parse(options.detach_keys)
+        except errors.Invalid:
+            message = f"Invalid detach keys ({options.detach_keys}) provided"
+            raise errors.Invalid(message) from None
         self._check(container, Event.ATTACH, ident)
         return container
 

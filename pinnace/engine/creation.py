@@ -132,9 +132,24 @@ class Creation:
         return merge.of_image(image.config.config) if image else ContainerConfig()
 
     def _check_donors(self, host: HostConfig) -> None:
-        for mode in (host.network_mode, host.ipc_mode, host.pid_mode):
+        """Those of `--network` may come later: Docker looks for them at the start."""
+        for mode in (host.ipc_mode, host.pid_mode):
             if mode.startswith("container:"):
-                self._registry.get(mode.removeprefix("container:"))
+                self._named(mode.removeprefix("container:"))
+        for link in host.links:
+            name = link.partition(":")[0]
+            try:
+                self._registry.get(name)
+            except errors.NotFound as error:
+                message = f"could not get container for {name}: {error.message}"
+                raise errors.Invalid(message) from None
+
+    def _named(self, ident: str) -> Container:
+        """Another container that a request names: it is wrong if there is none."""
+        try:
+            return self._registry.get(ident)
+        except errors.NotFound as error:
+            raise errors.Invalid(error.message) from None
 
     def _folder(self, ident: str) -> str:
         return f"{self._settings.data_root}/containers/{ident}"
@@ -164,14 +179,17 @@ class Creation:
         mode = host.network_mode
         if not mode.startswith("container:"):
             return None
-        return self._registry.get(mode.removeprefix("container:"))
+        try:
+            return self._registry.get(mode.removeprefix("container:"))
+        except errors.NotFound:
+            return None
 
     def _mounts(self, container: Container) -> list[MountPoint]:
         return mountspecs.mount_points(
             container.config,
             container.host_config,
             exists=os.path.exists,
-            others=lambda ident: self._registry.get(ident).mounts,
+            others=lambda ident: self._named(ident).mounts,
         )
 
     def _register(self, container: Container, name: str) -> None:

@@ -145,7 +145,7 @@ class Engine:
             identity=self.id,
         )
         self.stats = Stats(self._registry, self.machine, runs.cgroup)
-        runs.before_start = lambda container: self.volumes.mount(container.mounts, container.id)
+        runs.before_start = self._before_start
         runs.exec_exited = self.execs.exited
         runs.remove_automatically = removal.automatically
         runs.ended = [
@@ -178,6 +178,10 @@ class Engine:
         self._runs.adopt()
         recovery.sweep(self.settings, self._registry, launcher, set(self._runs.live))
         self._runs.begin_policies()
+
+    def _before_start(self, container: Container) -> None:
+        self.networks.check(container)
+        self.volumes.mount(container.mounts, container.id)
 
     def _leave(self) -> None:
         """The cgroup parent, unless containers are in it."""

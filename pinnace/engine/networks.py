@@ -107,6 +107,15 @@ class Networks:
             if leg is not None and container.state.status in _ATTACHED:
                 yield container.id, _endpoint(container, leg, known)
 
+    def check(self, container: Container) -> None:
+        """Raises NotFound if one of its networks is not there: it can't start without."""
+        for name in container.networking:
+            try:
+                self._resolve(name)
+            except errors.NotFound as error:
+                message = f"failed to set up container networking: {error.message}"
+                raise errors.NotFound(message) from None
+
     # Not yet
 
     def create(self, name: str) -> NoReturn:

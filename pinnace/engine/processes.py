@@ -48,14 +48,14 @@ def options(ps_args: str) -> Listing:
     """What `ps_args` ask for; refused in the words of Docker, or of ps as Docker repeats them."""
     for name, header in _RENAMED.findall(ps_args):
         if name != "pid":
-            raise errors.Failed(f'specifying "{name}={header}" is not allowed')
+            raise errors.Invalid(f'specifying "{name}={header}" is not allowed')
     try:
         # At each blank: an argument that is empty is none that ps knows.
         listing = ps_options.parse((ps_args or "-ef").split(" "))
     except ps_options.Refused as refused:
-        raise errors.Failed(f"ps: error: {refused}") from None
+        raise errors.Invalid(f"ps: error: {refused}") from None
     if not listing.headers or "PID" not in [column.header for column in listing.columns]:
-        raise errors.Failed("Couldn't find PID field in ps output")
+        raise errors.Invalid("Couldn't find PID field in ps output")
     return listing
 
 

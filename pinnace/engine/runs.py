@@ -183,7 +183,11 @@ class Runs:
         return donors
 
     def _donor(self, kind: str, ident: str) -> Donor:
-        other = self._registry.get(ident)
+        try:
+            other = self._registry.get(ident)
+        except errors.NotFound as error:
+            message = f"joining {kind.lower()} namespace of container: {error.message}"
+            raise errors.Invalid(message) from None
         live = self.live.get(other.id)
         if live is None and kind == "network":
             raise errors.Conflict(

@@ -80,6 +80,8 @@ def load(document: str) -> Profile:
         profile = codec.decode(document.encode(errors="surrogateescape"), Profile)
     except errors.Invalid as error:
         reason = error.message.removeprefix("invalid JSON: ")
+        if reason == "unexpected EOF":  # here Docker has the document as a whole, not a stream
+            reason = "unexpected end of JSON input"
         raise errors.Invalid(f"Decoding seccomp profile failed: {reason}") from None
     if profile.architectures and profile.arch_map:
         raise errors.Invalid(_either("architectures", "archMap"))

@@ -498,6 +498,7 @@ def test_what_is_refused(shared_engine: Engine, names: dict[str, str], name: str
     expected = wanted(name)
     assert agrees(answer, expected), f"{answer}, not {expected}"
 
+
 def agrees(answer: object, wanted: object) -> bool:
     if isinstance(answer, dict) and isinstance(wanted, dict):
         same = answer.keys() == wanted.keys()

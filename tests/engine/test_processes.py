@@ -113,7 +113,7 @@ def test_the_last_column_is_never_cut(proc: FakeProc) -> None:
     ],
 )
 def test_refusals(args: str, message: str) -> None:
-    with pytest.raises(errors.Failed) as refused:
+    with pytest.raises(errors.Invalid) as refused:
         processes.table([1], args)
 
     assert refused.value.message == message
