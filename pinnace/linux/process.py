@@ -9,7 +9,7 @@ import os
 import resource
 import select
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from pinnace.linux import syscall
@@ -229,6 +229,29 @@ def set_oom_score_adj(pid: int, value: int) -> str | None:
     except PermissionError:
         return f"oom_score_adj {value} is not permitted on this host and was left as it is"
     return None
+
+
+def notice_children() -> int:
+    """An fd that is readable when a child has ended (signalfd(2)); SIGCHLD is blocked for it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    return syscall.signalfd({signal.SIGCHLD}, os.O_CLOEXEC | os.O_NONBLOCK)
+
+
+def unnotice_children() -> None:
+    """In a forked process, what notice_children() has changed."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+
+
+def reap_strangers(known: Collection[int]) -> None:
+    """Reap the children that have ended, up to the first whose pid is known: it is waited for."""
+    flags = os.WEXITED | os.WNOHANG
+    try:
+        while (info := os.waitid(os.P_ALL, 0, flags | os.WNOWAIT)) is not None:
+            if info.si_pid in known:
+                return
+            os.waitid(os.P_PID, info.si_pid, flags)
+    except ChildProcessError:
+        pass
 
 
 def adopt_orphans() -> None:

@@ -7,7 +7,7 @@ raises OSError(errno, strerror, path). Names and arguments are those of the man 
 import ctypes
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ctypes import c_char_p, c_int, c_long, c_uint, c_ulong, c_void_p
 from typing import Any
 
@@ -366,6 +366,7 @@ def inotify_rm_watch(fd: int, watch: int) -> None:
 
 _syncfs = _function("syncfs", c_int)
 _eventfd = _function("eventfd", c_uint, c_int)
+_signalfd = _function("signalfd", c_int, c_char_p, c_int)
 
 
 def syncfs(fd: int) -> None:
@@ -374,3 +375,9 @@ def syncfs(fd: int) -> None:
 
 def eventfd(initial: int, flags: int) -> int:
     return check(_eventfd(initial, flags), "eventfd")
+
+
+def signalfd(numbers: Iterable[int], flags: int) -> int:
+    """The signals must be blocked already; sigset_t has 128 bytes, with signal 1 in bit 0."""
+    mask = sum(1 << (number - 1) for number in numbers).to_bytes(128, "little")
+    return check(_signalfd(-1, mask, flags), "signalfd")

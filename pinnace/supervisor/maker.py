@@ -40,6 +40,7 @@ def fork(job: Callable[[Channel], None], keep: list[int]) -> Maker:
     pid, pidfd = process.clone()
     if pid == 0:
         process.close_all_but([theirs.fileno(), *keep])
+        process.unnotice_children()
         _work(job, theirs)
     theirs.close()
     return Maker(ours, pidfd)

@@ -53,6 +53,7 @@ class Supervisor:
         self.loop = Loop()
         self.control = control
         self.maker: Maker | None = None
+        self.makers = 0
         self.request: protocol.RunHead | None = None
         self.cgroup_path = ""
         self.streams: Streams | None = None
@@ -69,11 +70,28 @@ class Supervisor:
 
     def run(self) -> None:
         process.adopt_orphans()
+        children_fd = process.notice_children()
+        self.loop.watch(children_fd, IN, lambda _: self._children_ended(children_fd))
         self._serve(self.control)
         try:
             self.loop.run()
         finally:
             self._clear()
+
+    def _children_ended(self, children_fd: int) -> None:
+        os.read(children_fd, 4096)
+        self._reap_strangers()
+
+    def _reap_strangers(self) -> None:
+        """Reap what nobody else waits for: failed execs, orphans of the host's pid namespace.
+
+        A pid namespace does not end while one of its processes is left as a zombie. Not with a
+        maker at work: what it leaves to us is not known before its answer.
+        """
+        if self.makers:
+            return
+        living = [self.main, *self.execs.values()]
+        process.reap_strangers({each.pid for each in living if each and each.exit is None})
 
     def _serve(self, channel: Channel) -> None:
         self.loop.watch(channel.fileno(), IN, lambda _: self._request(channel))
@@ -129,6 +147,7 @@ class Supervisor:
     def _start_maker(self, channel: Channel) -> Maker:
         """A maker whose answers go to channel."""
         self.maker = made = maker.fork(lambda theirs: maker.ContainerMaker(theirs).work(), [])
+        self.makers += 1
         self.loop.watch(made.channel.fileno(), IN, lambda _: self._answered(made, channel))
         return made
 
@@ -172,8 +191,14 @@ class Supervisor:
         if isinstance(answer, protocol.Launched):
             self._launched(channel, answer, fds)
         made.reap()
+        self._answered_for()
         if self.main is None:
             self.loop.stopped = True
+
+    def _answered_for(self) -> None:
+        """A maker has gone, and what it has made is among what is waited for."""
+        self.makers -= 1
+        self._reap_strangers()
 
     def _launched(self, channel: Channel, answer: protocol.Launched, fds: list[int]) -> None:
         assert self.streams is not None
@@ -280,6 +305,7 @@ class Supervisor:
             lambda theirs: maker.execute(theirs, place, request, stdio),
             [*stdio, self.main.pidfd],
         )
+        self.makers += 1
         close_fds(stdio)
         self.loop.watch(
             made.channel.fileno(),
@@ -299,6 +325,7 @@ class Supervisor:
         self.loop.forget(made.channel.fileno())
         made.reap()
         if not isinstance(answer, protocol.Launched):
+            self._answered_for()
             close_fds(clients)
             streams.drain()
             self._reply(channel, answer)
@@ -307,6 +334,7 @@ class Supervisor:
         if fds[1:]:
             streams.use_terminal(fds[1])
         self.execs[request.id] = running
+        self._answered_for()
         if request.client is not None:
             streams.attach(clients[0], request.client)
         self.loop.watch(running.pidfd, IN, lambda _: self._exec_exited(request.id))
@@ -340,6 +368,7 @@ class Supervisor:
         if len(self.exec_codes) > _CODES_KEPT:
             del self.exec_codes[next(iter(self.exec_codes))]
         self._publish(protocol.ExecExited(id=ident, code=running.exit.code))
+        self._reap_strangers()
         if not running.streams.outputs:
             self._exec_ended(ident)
 
@@ -363,6 +392,7 @@ class Supervisor:
     def _exited(self, main: Running) -> None:
         self.loop.forget(main.pidfd)
         main.exit = process.wait(main.pidfd)
+        self._reap_strangers()
         if not self.own_processes:
             cgroup.at(self.cgroup_path).kill()  # no pid namespace has ended its other processes
         main.streams.drain()
