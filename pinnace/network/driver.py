@@ -1,5 +1,6 @@
 """How the legs of a network are made: one protocol, and what is the same for all drivers."""
 
+import ipaddress
 import socket
 from typing import Final, NamedTuple, Protocol
 
@@ -65,7 +66,10 @@ def interface(endpoint: Endpoint, *, default: tuple[int, ...]) -> Interface:
     """default: for which IP versions this endpoint leads to everywhere else."""
     gateways = tuple(each for each in endpoint.gateways if each.version in default)
     wanted = tuple(_sysctls(endpoint))
-    own = zip(endpoint.addresses, endpoint.prefixes, strict=True)
+    own = list(zip(endpoint.addresses, endpoint.prefixes, strict=True))
+    for text in endpoint.link_local:
+        address = ipaddress.ip_address(text)
+        own.append((address, 16 if address.version == 4 else 64))
     return Interface(endpoint.interface, tuple(own), gateways, sysctls=wanted)
 
 

@@ -38,7 +38,6 @@ class Names:
         self._folder = folder
         self._lock = threading.Lock()
         self._channel: Channel | None = None
-        self._answered: set[str] = set()
         self.pid = 0  # of the process, if this daemon has started it
         self._zones: dict[str, tuple[Definition, dict[str, Endpoint]]] = {}
 
@@ -47,10 +46,14 @@ class Names:
     def _connected(self) -> Channel:
         if self._channel is None:
             self._channel = self._find() or self._start()
-            self._answered = set(_hello(self._channel))
-            for definition, endpoints in self._zones.values():
-                self._tell_zone(self._channel, definition, endpoints.values())
+            _hello(self._channel)
+            self._tell_all(self._channel)
         return self._channel
+
+    def _tell_all(self, channel: Channel) -> None:
+        for definition, endpoints in self._zones.values():
+            for message in _zone(definition, endpoints.values()):
+                channel.send(message)
 
     def _find(self) -> Channel | None:
         """The one that an earlier daemon has started."""
@@ -143,12 +146,6 @@ class Names:
             if self.running:
                 self._tell(nameserver.Drop(network=endpoint.network, endpoint=endpoint.id))
 
-    def _tell_zone(
-        self, channel: Channel, definition: Definition, endpoints: Iterable[Endpoint]
-    ) -> None:
-        for message in _zone(definition, endpoints):
-            channel.send(message)
-
     # Containers
 
     def attach(self, container: str, netns_fd: int, pidfd: int, resolution: Resolution) -> None:
@@ -164,7 +161,6 @@ class Names:
             )
             fds = [netns_fd, pidfd, udp.fileno(), tcp.fileno()]
             self._tell(request, fds=fds)
-            self._answered.add(container)
         finally:
             udp.close()
             tcp.close()
@@ -181,27 +177,41 @@ class Names:
         )
 
     def detach(self, container: str) -> None:
-        self._answered.discard(container)
         if self.running:
             self._tell(nameserver.Detach(sandbox=container))
 
-    def hold(self, container: str, pidfd: int, fds: Sequence[int]) -> None:
-        """Sockets that keep published ports while the daemon is away and the container lives."""
-        self._tell(nameserver.Hold(owner=container), fds=[pidfd, *fds])
+    # Published ports
 
-    def release(self, container: str) -> None:
+    def hold(self, pidfd: int, held: Mapping[str, int]) -> None:
+        """Keep sockets, by the ports' names, while the daemon is away and the process lives.
+
+        Nobody waits for it: the process may have to be started first.
+        """
+        if held:
+            own = {name: os.dup(fd) for name, fd in held.items()}
+            work = (os.dup(pidfd), own)
+            threading.Thread(target=self._hold, args=work, name="ports", daemon=True).start()
+
+    def _hold(self, pidfd: int, held: Mapping[str, int]) -> None:
+        try:
+            for name, fd in held.items():
+                self._tell(nameserver.Hold(owner=name), fds=[pidfd, fd])
+        finally:
+            close_fds([pidfd, *held.values()])
+
+    def release(self, names: Iterable[str]) -> None:
         if self.running:
-            self._tell(nameserver.Release(owner=container))
+            self._tell(*(nameserver.Release(owner=name) for name in names))
 
-    def reconnect(self) -> set[str]:
-        """After a restart: the containers that are answered; the others are to be attached."""
+    def reconnect(self) -> nameserver.Known:
+        """After a restart: who is answered, the others are to be attached; which ports are held."""
         with self._lock:
-            found = self._find()
-            if found is None:
-                return set()
-            found.close()
-            self._connected()
-            return set(self._answered)
+            self._channel = self._find()
+            if self._channel is None:
+                return nameserver.Known(sandboxes=[])
+            found = _hello(self._channel)
+            self._tell_all(self._channel)
+            return found
 
     def close(self) -> None:
         """Let it go on."""
@@ -209,10 +219,10 @@ class Names:
             self._forget()
 
 
-def _hello(channel: Channel) -> list[str]:
+def _hello(channel: Channel) -> nameserver.Known:
     channel.send(nameserver.Hello())
     frame, _ = channel.receive_frame()
-    return nameserver.known.decode(frame).sandboxes
+    return nameserver.known.decode(frame)
 
 
 class _Folder:

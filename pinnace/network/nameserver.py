@@ -44,9 +44,10 @@ class Hello(Message, frozen=True):
 
 
 class Known(Message, frozen=True, kw_only=True):
-    """The sandboxes that are being answered."""
+    """The sandboxes that are being answered, and whose ports are held."""
 
     sandboxes: list[str]
+    held: list[str] = []
 
 
 class Attach(Message, frozen=True, kw_only=True):
@@ -73,9 +74,9 @@ class Detach(Message, frozen=True, kw_only=True):
 
 
 class Hold(Message, frozen=True, kw_only=True):
-    """The fds are sockets bound to published ports: kept as long as the container lives.
+    """The fds: a process, and what is kept open as long as it lives (a published port's socket).
 
-    The first one is a pidfd. A second message for the same owner replaces the first.
+    A second message for the same owner replaces the first.
     """
 
     owner: str
@@ -177,7 +178,7 @@ class Server:
     def _obey(self, request: Request, fds: list[int], channel: Channel) -> None:
         match request:
             case Hello():
-                channel.send(Known(sandboxes=list(self._sandboxes)))
+                channel.send(Known(sandboxes=list(self._sandboxes), held=list(self._held)))
             case Attach(sandbox=ident):
                 self._drop(ident)
                 self._sandboxes[ident] = _Sandbox(self, request, fds)

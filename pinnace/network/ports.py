@@ -1,7 +1,7 @@
 """Ports of the host that containers publish: chosen, and held by sockets bound to them.
 
 The sockets only keep others out (a second bind fails): packets are redirected before they get
-there. Whoever else is to hold them while the daemon is away gets duplicates: `sockets`.
+there. While the daemon is away the process of `names` holds duplicates: `sockets`.
 """
 
 import errno
@@ -9,7 +9,7 @@ import ipaddress
 import os
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from pinnace import errors
@@ -34,6 +34,11 @@ class PortRequest(NamedTuple):
     host: str = ""
     first: int = 0
     last: int = 0
+
+
+def name(port: Port) -> str:
+    """Of a port of the host."""
+    return f"{port.protocol}/{port.host}/{port.host_port}"
 
 
 class _Held(NamedTuple):
@@ -75,24 +80,28 @@ class Ports:
                 self._held[endpoint] = kept
             _close([each for each in held if each not in kept])
 
-    def claim(self, endpoint: str, ports: Sequence[Port]) -> list[Port]:
-        """Hold again what an earlier daemon chose; those that someone else has now are told."""
+    def claim(self, endpoint: str, ports: Sequence[Port], held: Collection[str]) -> list[Port]:
+        """Take again what an earlier daemon chose; those that someone else has now are told.
+
+        held are the names of ports that are still kept for us.
+        """
         lost = []
         with self._lock:
             for port in ports:
-                held = _Held(port, None)
-                try:
-                    held = _Held(port, self._bind(port))
-                except OSError:
-                    lost.append(port)
-                self._held.setdefault(endpoint, []).append(held)
+                made = None
+                if name(port) not in held:
+                    try:
+                        made = self._bind(port)
+                    except OSError:
+                        lost.append(port)
+                self._held.setdefault(endpoint, []).append(_Held(port, made))
         return lost
 
-    def sockets(self, endpoint: str) -> list[int]:
-        """The fds that hold an endpoint's ports; they stay ours."""
+    def sockets(self, endpoint: str) -> dict[str, int]:
+        """What holds an endpoint's ports, by their names; the fds stay ours."""
         with self._lock:
             held = self._held.get(endpoint, [])
-            return [each.socket.fileno() for each in held if each.socket is not None]
+            return {name(e.port): e.socket.fileno() for e in held if e.socket is not None}
 
     def close(self) -> None:
         for endpoint in list(self._held):

@@ -121,7 +121,7 @@ def test_it_goes_on_without_the_daemon_and_is_found_again(names, container, tmp_
 
     again = Names(str(tmp_path))
     again.know(NET, [member(2, "renamed")])
-    assert again.reconnect() == {container.id}
+    assert again.reconnect().sandboxes == [container.id]
     assert again.pid == 0
     until(lambda: ask(container.ns, "renamed")[2] == ["10.0.0.2"], "the new name")
     assert ask(container.ns, "web")[0] == Code.FAILURE
@@ -149,9 +149,11 @@ def test_ports_are_held_while_the_container_lives(names, container, tmp_path):
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         address = held.getsockname()
-        names.hold(container.id, container.pidfd, [held.fileno()])
+        names.hold(container.pidfd, {"tcp/127.0.0.1": held.fileno()})
+    again = Names(str(tmp_path))
+    until(lambda: again.reconnect().held == ["tcp/127.0.0.1"], "the port to be held")
     names.close()
-    time.sleep(0.2)
+    again.close()
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
         other.bind(address)
     container.end()

@@ -113,7 +113,9 @@ def test_ports_are_published_and_not_while_it_runs(both):
     server = both.box()
     with serving(server.ns, 80):
         assert refused(both.outside, HOST, 8080)
-        ports = both.networks.publish(server.id, [published(80, 8080), published(80, 8081)])
+        ports = both.networks.publish(
+            server.id, [published(80, 8080), published(80, 8081)], server.joined
+        )
         assert ask(both.outside, HOST, 8080) == OUTSIDE
         both.networks.unpublish(server.id, ports[:1])
         assert refused(both.outside, HOST, 8080)
@@ -215,7 +217,7 @@ def test_traffic_goes_on_without_the_daemon_and_after_its_restart(both):
         both.close()
         assert ask(both.outside, HOST, 8080) == OUTSIDE
         both.open()
-        both.networks.recover([server.id])
+        both.networks.recover({server.id: server.joined})
         assert ask(both.outside, HOST, 8080) == OUTSIDE
         assert both.networks.legs(server.id) == server.legs
 

@@ -2,7 +2,9 @@
 
 import ipaddress
 import itertools
+import os
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,8 +14,12 @@ import pytest
 
 from pinnace.linux import links, netns, routes
 from pinnace.linux.links import Place
+from pinnace.network.creation import Request
 from pinnace.network.host import Host
-from pinnace.network.networks import Networks, Request, Sandbox, Wanted
+from pinnace.network.legs import Sandbox, Wanted
+from pinnace.network.names import Names
+from pinnace.network.networks import Namespace as Joined
+from pinnace.network.networks import Networks
 from pinnace.network.ports import PortRequest
 from pinnace.network.register import Register
 from pinnace.store.database import Database
@@ -31,6 +37,17 @@ class Box:
         self.id = ident
         self.ns = ns
         self.legs: list = []
+        self.process = process = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+        self.pidfd = os.pidfd_open(process.pid)
+        self.joined = Joined(ns.fd, self.pidfd)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def close(self) -> None:
+        self.end()
+        os.close(self.pidfd)
 
     @property
     def ipv4(self) -> str:
@@ -72,7 +89,7 @@ class World:
         """The daemon starts."""
         self.database = Database(self.folder / "db")
         self.kernel = Host(ENGINE, self.host.fd)
-        self.networks = Networks(Register(self.database), self.kernel)
+        self.networks = Networks(Register(self.database), self.kernel, Names(str(self.folder)))
 
     def close(self) -> None:
         self.networks.close()
@@ -81,7 +98,7 @@ class World:
     def restart(self, *running: Box) -> None:
         self.close()
         self.open()
-        self.networks.recover(box.id for box in running)
+        self.networks.recover({box.id: box.joined for box in running})
 
     def network(self, name: str, **settings):
         return self.networks.create(Request(name, **settings))
@@ -89,10 +106,12 @@ class World:
     def box(self, *names, ports=(), trusted=False, **settings) -> Box:
         number = next(self.numbers)
         box = Box(f"{number:064x}", self.namespace())
-        sandbox = Sandbox(box.id, f"box{number}", trusted)
+        self.undo.callback(box.close)
+        sandbox = box.sandbox = Sandbox(box.id, f"box{number}", trusted)
+        settings.setdefault("dns_names", [sandbox.name])
         wanted = [Wanted(name, **settings) for name in names or ("bridge",)]
         box.legs = self.networks.plan(sandbox, wanted, ports)
-        self.networks.join(box.id, box.ns.fd)
+        self.networks.join(box.id, box.joined)
         return box
 
 
@@ -101,7 +120,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     with ExitStack() as undo:
         made = World(tmp_path, undo)
         undo.callback(lambda: made.close())  # noqa: PLW0108 (a restart replaces it)
-        made.networks.recover([])
+        made.networks.recover({})
         yield made
 
 
