@@ -318,6 +318,10 @@ class Networks:
 
     def _find_names(self, running: Mapping[str, Namespace]) -> None:
         known = self._names.reconnect()
+        for container in set(known.sandboxes) - set(running):
+            self._names.detach(container)
+        wanted = {ports.name(p) for each in self._register.endpoints() for p in each.ports}
+        self._names.release(set(known.held) - wanted)
         for container, namespace in running.items():
             if container not in known.sandboxes:
                 self._resolve(container, namespace)

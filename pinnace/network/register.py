@@ -77,7 +77,7 @@ class Register:
             begun = [each for each in self._networks.values() if each.id.startswith(ident)]
         if named:
             return named[0]
-        if len(begun) > 1:
+        if len(begun) > 1 and ident:
             raise errors.Invalid(
                 f"network {ident} is ambiguous ({len(begun)} matches found based on ID prefix)"
             )
