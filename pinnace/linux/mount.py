@@ -78,6 +78,20 @@ def _set_option(context: int, fstype: str, key: str, value: str | int | None) ->
         raise _explained(error, context, f"{fstype} option {key}") from None
 
 
+def takes_fds(fstype: str, key: str) -> bool:
+    """Whether the kernel's file system takes a file descriptor for this option."""
+    context = syscall.fsopen(fstype, _CLOEXEC)
+    folder = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    try:
+        syscall.fsconfig(context, _FSCONFIG_SET_FD, key, None, folder)
+    except OSError:
+        return False
+    finally:
+        os.close(folder)
+        os.close(context)
+    return True
+
+
 def create(context: int, *, attributes: int = 0) -> int:
     """FSCONFIG_CMD_CREATE and fsmount(2): the detached mount of a configured context."""
     try:

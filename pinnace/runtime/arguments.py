@@ -34,10 +34,10 @@ def parser(verbs: Iterable[str]) -> argparse.ArgumentParser:
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from pinnace import __version__
+        import pinnace
         from pinnace.runtime import bundles
 
-        version = f"pinnace runtime version {__version__}\nspec: {bundles.OCI_VERSION}\n"
+        version = f"pinnace runtime version {pinnace.__version__}\nspec: {bundles.OCI_VERSION}\n"
         parser.exit(message=version)
 
 

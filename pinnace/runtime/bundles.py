@@ -6,7 +6,6 @@
 
 import os
 import re
-import shutil
 import socket
 import time
 from collections.abc import Callable
@@ -102,7 +101,10 @@ class Bundles:
         return found
 
     def remove(self, ident: str) -> None:
-        shutil.rmtree(self.folder(ident), ignore_errors=True)
+        folder = self.folder(ident)
+        for name in os.listdir(folder):
+            os.unlink(f"{folder}/{name}")
+        os.rmdir(folder)
 
     def listen(self, ident: str) -> socket.socket:
         """Where init is to wait for its start."""

@@ -193,7 +193,11 @@ class Init:
     def _mount_root(self, setup: Setup, root_mount: int, mounts: list[int]) -> int:
         """Attach the root on the stage, move what is staged onto it, mount the rest."""
         root_fd = root_mount
-        if self.stage_fd >= 0:
+        if self.stage_fd < 0:
+            # Mounts can be put on a detached one (since Linux 6.15) of the same namespace only.
+            assert setup.spec.root is not None
+            root_fd = mount.clone(setup.spec.root.path, recursive=True)
+        else:
             target_fd = self._base(setup)
             mount.attach(root_mount, target_fd)
             os.close(target_fd)

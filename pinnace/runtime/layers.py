@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from pinnace.linux import mount
+
 OPAQUE = "trusted.overlay.opaque"
 
 Kind = Literal["directory", "opaque", "file", "symlink", "whiteout"]
@@ -47,6 +49,14 @@ class Layers(msgspec.Struct, frozen=True):
     work: str
     volatile: bool = False
     masks: Masks | None = None
+
+
+def mounted(wanted: Masks) -> int:
+    """The layer that `wanted` describes, as a detached tmpfs of its own."""
+    options = [mount.Option("mode", "755"), mount.Option("size", "1m")]
+    fd = mount.filesystem("tmpfs", options)
+    make(wanted.entries, fd)
+    return fd
 
 
 def make(entries: Iterable[Entry], root_fd: int) -> None:

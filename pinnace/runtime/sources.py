@@ -1,7 +1,6 @@
 """The mounts that the parent makes, as detached mounts: the root, bind mounts, the device folder.
 
-With a user namespace they are id-mapped, so that what is on disk keeps the ids that Docker
-would write, while the container sees its own (mount_setattr(2), "ID mappings").
+With a user namespace they are id-mapped (`idmaps`).
 """
 
 import errno
@@ -9,21 +8,15 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from pinnace.linux import mount, process
 from pinnace.linux.mount import Option
 from pinnace.oci import spec
-from pinnace.runtime import layers, rootfs
+from pinnace.runtime import idmaps, layers, rootfs, staging
+from pinnace.runtime.idmaps import Owner, idmappable
 from pinnace.runtime.layers import Layers, Masks
 
-
-class Owner(NamedTuple):
-    """Who a container's root is on the host, and its user namespace (None: the host's own)."""
-
-    uid: int = 0
-    gid: int = 0
-    userns_fd: int | None = None
+__all__ = ["Owner", "idmappable"]
 
 
 def overlay(stack: Layers, owner: Owner) -> int:
@@ -32,6 +25,9 @@ def overlay(stack: Layers, owner: Owner) -> int:
     overlayfs acts on the layers as who created it, so it is created with the file-system ids
     of the container's root (kernel, Documentation/filesystems/overlayfs.rst).
     """
+    global _by_fds
+    if not _by_fds:
+        return staging.overlay(stack, owner)
     opened: list[int] = []
     try:
         chosen = _layer_options(stack, owner, opened)
@@ -39,9 +35,17 @@ def overlay(stack: Layers, owner: Owner) -> int:
         opened.append(context)
         with process.file_identity(owner.uid, owner.gid):
             return mount.create(context)
+    except OSError as error:
+        if error.errno != errno.EINVAL or mount.takes_fds("overlay", "lowerdir+"):
+            raise
     finally:
         for fd in opened:
             os.close(fd)
+    _by_fds = False
+    return staging.overlay(stack, owner)
+
+
+_by_fds = True  # until the kernel is found to be older than that (6.13)
 
 
 def _layer_options(stack: Layers, owner: Owner, opened: list[int]) -> list[Option]:
@@ -80,19 +84,15 @@ class _Trees:
         return fd
 
     def _clone(self, top: str) -> int:
-        fd = mount.clone(top)
+        fd = idmaps.clone(top, self._owner)
         self._opened.append(fd)
-        if self._owner.userns_fd is not None:
-            mount.set_attributes(fd, userns_fd=self._owner.userns_fd)
         return fd
 
 
 def masks(wanted: Masks, owner: Owner) -> int:
     """The layer that `wanted` describes, on a tmpfs of its own."""
-    fd = mount.filesystem("tmpfs", [Option("mode", "755"), Option("size", "1m")])
-    layers.make(wanted.entries, fd)
-    if owner.userns_fd is not None:
-        mount.set_attributes(fd, userns_fd=owner.userns_fd)
+    fd = layers.mounted(wanted)
+    idmaps.give(fd, owner)
     return fd
 
 
@@ -109,49 +109,19 @@ def _parent(root_fd: int, path: str) -> Iterator[tuple[int, str]]:
 
 def folder(path: str, owner: Owner) -> int:
     """A bundle's root folder as the root mount (with what is mounted below it)."""
-    fd = mount.clone(path, recursive=True)
-    if owner.userns_fd is not None:
-        _map_ids(fd, path, owner.userns_fd, recursive=True)
-    return fd
+    return idmaps.clone(path, owner, recursive=True)
 
 
 def bind(entry: spec.Mount, owner: Owner) -> int:
     """The detached mount of a bind entry, with its attributes and propagation set."""
     wanted = rootfs.options(entry.options)
-    fd = mount.clone(entry.source, recursive=wanted.recursive)
+    fd = idmaps.clone(entry.source, owner, recursive=wanted.recursive)
     try:
-        if owner.userns_fd is not None:
-            _map_ids(fd, entry.source, owner.userns_fd, recursive=wanted.recursive)
         rootfs.adjust(fd, wanted)
     except BaseException:
         os.close(fd)
         raise
     return fd
-
-
-def _map_ids(fd: int, source: str, userns_fd: int, *, recursive: bool) -> None:
-    try:
-        mount.set_attributes(fd, userns_fd=userns_fd, recursive=recursive)
-    except OSError as error:
-        if error.errno == errno.EINVAL:
-            reason = "its file system has no id-mapped mounts; use --userns=host"
-            raise OSError(errno.EINVAL, reason, source) from None
-        raise
-
-
-def idmappable(path: str, userns_fd: int, *, recursive: bool = True) -> bool:
-    """Whether path (with what is mounted below it) can be id-mapped, found out by doing it."""
-    try:
-        fd = mount.clone(path, recursive=recursive)
-    except OSError:
-        return True  # it is missing or forbidden: the mount itself will tell
-    try:
-        mount.set_attributes(fd, userns_fd=userns_fd, recursive=recursive)
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
-    return True
 
 
 # config-linux.md, "Default Devices", and Docker's links beside them.
@@ -172,8 +142,7 @@ def device_folder(entry: spec.Mount, devices: Sequence[spec.Device], owner: Owne
     fd = mount.filesystem("tmpfs", wanted.data, attributes=wanted.set, source="tmpfs")
     try:
         populate(fd, devices)
-        if owner.userns_fd is not None:
-            mount.set_attributes(fd, userns_fd=owner.userns_fd)
+        idmaps.give(fd, owner)
     except BaseException:
         os.close(fd)
         raise
