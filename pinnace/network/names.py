@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from pinnace.linux import netlink, netns, nftables, process
@@ -36,8 +36,9 @@ class Resolution(NamedTuple):
 class Names:
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._channel: Channel | None = None
+        self._holding: set[str] = set()
         self.pid = 0  # of the process, if this daemon has started it
         self._zones: dict[str, tuple[Definition, dict[str, Endpoint]]] = {}
 
@@ -188,6 +189,8 @@ class Names:
         Nobody waits for it: the process may have to be started first.
         """
         if held:
+            with self._lock:
+                self._holding |= held.keys()
             own = {name: os.dup(fd) for name, fd in held.items()}
             work = (os.dup(pidfd), own)
             threading.Thread(target=self._hold, args=work, name="ports", daemon=True).start()
@@ -195,13 +198,19 @@ class Names:
     def _hold(self, pidfd: int, held: Mapping[str, int]) -> None:
         try:
             for name, fd in held.items():
-                self._tell(nameserver.Hold(owner=name), fds=[pidfd, fd])
+                with self._lock:
+                    if name in self._holding:  # not released meanwhile
+                        self._tell(nameserver.Hold(owner=name), fds=[pidfd, fd])
         finally:
             close_fds([pidfd, *held.values()])
 
-    def release(self, names: Iterable[str]) -> None:
-        if self.running:
-            self._tell(*(nameserver.Release(owner=name) for name in names))
+    def release(self, names: Collection[str]) -> None:
+        """When it returns, the ports can be bound by others."""
+        with self._lock:
+            self._holding -= set(names)
+            if self.running and names:
+                self._tell(*(nameserver.Release(owner=name) for name in names))
+                self.settle()
 
     def reconnect(self) -> nameserver.Known:
         """After a restart: who is answered, the others are to be attached; which ports are held."""

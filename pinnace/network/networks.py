@@ -189,7 +189,7 @@ class Networks:
         for each in gone:
             self._ports.release(each.id)
             if each.ports:
-                self._names.release(ports.name(port) for port in each.ports)
+                self._names.release([ports.name(port) for port in each.ports])
             self._filter.joined.discard(each.id)
             self._names.drop(each)
         self._register.forget(gone)
@@ -295,7 +295,7 @@ class Networks:
                     self._filter.add(less)
                     self._register.record([less])
                     self._ports.release(each.id, gone)
-                    self._names.release(ports.name(port) for port in gone)
+                    self._names.release([ports.name(port) for port in gone])
 
     # The engine's start and end
 
