@@ -5,7 +5,16 @@ import secrets
 import threading
 
 from pinnace import errors
-from pinnace.engine import bundle, keepers, lifecycle, seccomp_profile, security, validate
+from pinnace.engine import (
+    bundle,
+    bundle_resources,
+    failures,
+    keepers,
+    lifecycle,
+    seccomp_profile,
+    security,
+    validate,
+)
 from pinnace.engine.documents import Container, ExecConfig, ExecRecord
 from pinnace.engine.events import Events
 from pinnace.engine.facts import Machine
@@ -18,8 +27,6 @@ from pinnace.supervisor import detach, protocol
 
 _KEPT = 4096  # records of finished ones that can still be inspected
 _PATIENCE = 10.0  # seconds until an exec must have started
-_NOT_FOUND, _NOT_EXECUTABLE = 127, 126
-_RUNC_SAYS = "OCI runtime exec failed: exec failed: unable to start container process: {}: unknown"
 
 
 class Execs:
@@ -141,12 +148,8 @@ class Execs:
 
     def _failed(self, record: ExecRecord, error: KeeperFailed) -> errors.PinnaceError:
         record.running, record.can_remove = False, True
-        told = error.failed.message
-        found = "not found" not in told and "no such file" not in told
-        record.exit_code = _NOT_EXECUTABLE if found else _NOT_FOUND
-        if error.failed.step == "user":
-            return errors.Failed(told)
-        return errors.Invalid(_RUNC_SAYS.format(told))
+        record.exit_code, told = failures.of_exec(error)
+        return told
 
     def _request(
         self,
@@ -251,6 +254,7 @@ def exec_process(
         args=config.cmd,
         env=bundle.environment(container.config, with_terminal),
         cwd=config.working_dir or container.config.working_dir or "/",
+        rlimits=bundle_resources.rlimits(host),
         capabilities=spec.Capabilities(bounding=granted, effective=granted, permitted=granted),
         no_new_privileges=options.no_new_privileges,
     )

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from pinnace import errors
-from pinnace.engine import keepers, lifecycle, restarts, volume_content
+from pinnace.engine import failures, keepers, lifecycle, restarts, volume_content
 from pinnace.engine.documents import Container, Status
 from pinnace.engine.events import Events
 from pinnace.engine.facts import Donor
@@ -37,12 +37,6 @@ from pinnace.supervisor import protocol
 _log = logging.getLogger(__name__)
 
 _KILLED = 137
-# Docker's exit codes of containers whose program could not be executed.
-_NOT_FOUND, _NOT_EXECUTABLE, _NOT_STARTED = 127, 126, 128
-_RUNC_SAYS = (
-    "failed to create task for container: failed to create shim task: OCI runtime create failed: "
-    "runc create failed: unable to start container process: {}: unknown"
-)
 
 
 class Live(NamedTuple):
@@ -212,7 +206,7 @@ class Runs:
 
     def _failed(self, container: Container, error: Exception) -> errors.PinnaceError:
         """Record why it could not start, and say it as Docker does."""
-        code, told = _explain(error)
+        code, told = failures.of_start(error)
         container.state.exit_code = code
         container.state.error = told.message
         container.state.finished_at = time.time_ns()
@@ -405,8 +399,15 @@ class Runs:
 def _make_bind_sources(container: Container) -> None:
     """`-v` makes a folder of what is missing on the host; `--mount` has refused it before."""
     for point in container.mounts:
-        if point.type == "bind" and point.create_source:
+        if point.type != "bind" or not point.create_source or os.path.exists(point.source):
+            continue
+        try:
             os.makedirs(point.source, 0o755, exist_ok=True)
+        except OSError as error:
+            reason = f"mkdir {error.filename}: {(error.strerror or '').lower()}"
+            raise errors.Failed(
+                f"error while creating mount source path '{point.source}': {reason}"
+            ) from None
 
 
 def read_exit(folder: str) -> protocol.Exited | None:
@@ -433,24 +434,3 @@ def _cgroup_path(wanted: spec.Spec) -> str:
 
 def _has_own_users(pid: int) -> bool:
     return os.stat(f"/proc/{pid}/ns/user").st_ino != os.stat("/proc/self/ns/user").st_ino
-
-
-def _explain(error: Exception) -> tuple[int, errors.PinnaceError]:
-    """(the container's exit code, the error as Docker words it)."""
-    if isinstance(error, errors.PinnaceError):
-        return _NOT_STARTED, error
-    if not isinstance(error, KeeperFailed):
-        return _NOT_STARTED, errors.Failed(str(error))
-    failed = error.failed
-    if failed.step == "user":
-        return _NOT_FOUND, errors.Failed(failed.message)  # Docker looks users up itself
-    told = "error during container init: " + failed.message
-    message = _RUNC_SAYS.format(told)
-    if failed.step == "exec":
-        code = _NOT_FOUND if "not found" in told or "no such file" in told else _NOT_EXECUTABLE
-        return code, errors.Invalid(message)
-    if failed.step == "chdir":
-        return _NOT_EXECUTABLE, errors.Invalid(message)
-    if "not a directory" in told:
-        return _NOT_FOUND, errors.Invalid(message)
-    return _NOT_STARTED, errors.Failed(message)

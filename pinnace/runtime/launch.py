@@ -218,7 +218,8 @@ def _check_executable(path: str, name: str) -> None:
             "exec", error.errno or 0, f'exec: "{name}": stat {path}: {reason}'
         ) from None
     if mode & 0o170000 == 0o040000:
-        raise LaunchError("exec", errno.EISDIR, f'exec: "{name}": is a directory')
+        message = f'exec: "{name}": is a directory: permission denied'
+        raise LaunchError("exec", errno.EISDIR, message)
     # access(2) first: older filters of others know no faccessat2(2). All our ids are equal.
     if not (os.access(path, os.X_OK) or os.access(path, os.X_OK, effective_ids=True)):
         raise LaunchError("exec", errno.EACCES, f'exec: "{name}": permission denied')

@@ -15,13 +15,16 @@ from pinnace import errors
 from pinnace.engine import codec, documents
 from pinnace.engine.documents import (
     ContainerConfig,
+    Document,
     Empty,
     EndpointSettings,
+    ExecConfig,
     ExecStartConfig,
     HostConfig,
     Mount,
     PortBinding,
     TmpfsOptions,
+    UpdateConfig,
 )
 
 
@@ -115,6 +118,33 @@ REFUSED = [
         "invalid JSON: json: cannot unmarshal number into Go struct field "
         ".NetworkingConfig.EndpointsConfig.a of type network.EndpointSettings",
     ),
+    ('{"Cmd":7}', "invalid JSON: json: cannot unmarshal number into Go value of type string"),
+    ('{"Cmd":["a",7]}', "invalid JSON: json: cannot unmarshal array into Go value of type string"),
+    (
+        '{"ExposedPorts":[]}',
+        "invalid JSON: json: cannot unmarshal array into Go struct field .ExposedPorts "
+        "of type nat.PortSet",
+    ),
+    (
+        '{"HostConfig":{"PortBindings":[]}}',
+        "invalid JSON: json: cannot unmarshal array into Go struct field .HostConfig.PortBindings "
+        "of type nat.PortMap",
+    ),
+    (
+        '{"HostConfig":{"Ulimits":[7]}}',
+        "invalid JSON: json: cannot unmarshal number into .HostConfig.Ulimits.0 "
+        "of type units.Ulimit",
+    ),
+    (
+        '{"HostConfig":{"RestartPolicy":{"Name":7}}}',
+        "invalid JSON: json: cannot unmarshal number into Go struct field "
+        ".HostConfig.RestartPolicy.Name of type container.RestartPolicyMode",
+    ),
+    (
+        '{"HostConfig":{"BlkioDeviceReadBps":[{"Rate":"x"}]}}',
+        "invalid JSON: json: cannot unmarshal string into Go struct field "
+        ".HostConfig.BlkioDeviceReadBps.0.Rate of type uint64",
+    ),
 ]
 
 
@@ -123,6 +153,33 @@ def test_what_go_refuses(body: str, message: str) -> None:
     with pytest.raises(errors.Invalid) as refused:
         documents.decode_create(body.encode())
     assert refused.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "message"),
+    [
+        (ExecConfig, '{"Cmd":"a"}', "string into Go struct field ExecOptions.Cmd of type []string"),
+        (ExecConfig, '{"Cmd":[7]}', "number into ExecOptions.Cmd.0 of type string"),
+        (
+            ExecStartConfig,
+            '{"Tty":"x"}',
+            "string into Go struct field ExecStartOptions.Tty of type bool",
+        ),
+        (
+            UpdateConfig,
+            '{"Memory":"x"}',
+            "string into Go struct field UpdateConfig.Memory of type int64",
+        ),
+        (ContainerConfig, '{"Env":7}', "number into Go struct field .Env of type []string"),
+    ],
+)
+def test_the_document_is_named_where_go_has_a_name_for_it(
+    kind: type[Document], body: str, message: str
+) -> None:
+    with pytest.raises(errors.Invalid) as refused:
+        codec.decode(body.encode(), kind)
+
+    assert refused.value.message == f"invalid JSON: json: cannot unmarshal {message}"
 
 
 def test_names_match_in_any_case_and_the_last_one_counts() -> None:
