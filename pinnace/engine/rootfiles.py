@@ -21,9 +21,8 @@ class RootFiles:
         self._snapshots = snapshots
 
     def changes(self, container: Container) -> Sequence[tuple[int, str]]:
-        layers = self._snapshots.mounts(container.id)
-        return [(int(change.kind), change.path)
-                for change in differ.changes(layers.upper, layers.lowers)]  # fmt: skip
+        with self._snapshots.folders(container.id) as (upper, lowers):
+            return [(int(change.kind), change.path) for change in differ.changes(upper, lowers)]
 
     def sizes(self, container: Container) -> tuple[int, int]:
         own = self._snapshots.usage(container.id).size
@@ -31,8 +30,8 @@ class RootFiles:
         return own, own + below
 
     def export(self, container: Container) -> Iterator[bytes]:
-        layers = self._snapshots.mounts(container.id)
-        return differ.export([layers.upper, *layers.lowers])
+        with self._snapshots.folders(container.id) as (upper, lowers):
+            yield from differ.export([upper, *lowers])
 
     def commit(
         self,

@@ -347,6 +347,19 @@ def clone_sibling(
     return struct.unpack("=i", answer)[0], fds[0]
 
 
+def _clone_after(
+    join: Callable[[], None], child: Callable[[], NoReturn], group: cgroup.Cgroup | None
+) -> tuple[int, int]:
+    if group is not None:
+        group.add(os.getpid())
+    process.hide_from_tracers()
+    join()
+    pid, pidfd = process.clone()
+    if pid == 0:
+        child()
+    return pid, pidfd
+
+
 def _pid_of(pidfd: int) -> int:
     with open(f"/proc/self/fdinfo/{pidfd}", "rb") as file:
         for line in file:
@@ -488,8 +501,18 @@ class Entry(NamedTuple):
     listening: Callable[[int], None] | None = None
 
 
-def enter(pidfd: int, owner: sources.Owner, group: cgroup.Cgroup | None, entry: Entry) -> Entered:
-    """Make a process in the namespaces and the cgroup of the process that pidfd refers to."""
+def enter(
+    pidfd: int,
+    owner: sources.Owner,
+    group: cgroup.Cgroup | None,
+    entry: Entry,
+    *,
+    leaving: bool = False,
+) -> Entered:
+    """Make a process in the namespaces and the cgroup of the process that pidfd refers to.
+
+    A caller that is leaving (it ends after this) joins them itself, which saves a fork.
+    """
     ours, theirs = Channel.pair()
     flags = _ALL_NAMESPACES | (syscall.CLONE_NEWUSER if owner.userns_fd is not None else 0)
 
@@ -497,7 +520,13 @@ def enter(pidfd: int, owner: sources.Owner, group: cgroup.Cgroup | None, entry: 
         process.close_all_but([theirs.fileno()])
         init.enter(theirs)
 
-    pid, its_pidfd = clone_sibling(lambda: syscall.setns(pidfd, flags), 0, child, group=group)
+    def join() -> None:
+        syscall.setns(pidfd, flags)
+
+    if leaving:
+        pid, its_pidfd = _clone_after(join, child, group)
+    else:
+        pid, its_pidfd = clone_sibling(join, 0, child, group=group)
     theirs.close()
     message = Enter(
         process=entry.process,

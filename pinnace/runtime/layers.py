@@ -10,6 +10,10 @@ from pinnace.linux import mount
 
 OPAQUE = "trusted.overlay.opaque"
 
+# Of overlayfs. Marks of these features in a layer are not obeyed (an image could show other files
+# than its tar has), and none are made: what the upper layer holds is what a commit packs.
+OPTIONS = (("redirect_dir", "nofollow"), ("metacopy", "off"), ("index", "off"))
+
 Kind = Literal["directory", "opaque", "file", "symlink", "whiteout"]
 
 

@@ -50,7 +50,7 @@ _by_fds = True  # until the kernel is found to be older than that (6.13)
 
 def _layer_options(stack: Layers, owner: Owner, opened: list[int]) -> list[Option]:
     trees = _Trees(owner, opened)
-    chosen = []
+    chosen = [Option(key, value) for key, value in layers.OPTIONS]
     # All folders below one clone: 120 layers cost 1.6 ms so, 6.2 ms with a clone each.
     lowers = [trees.open(path) for path in stack.lowers]
     if stack.masks is not None:

@@ -100,6 +100,7 @@ def _mount(stack: Layers, owner: Owner, clones: dict[str, int], masks_fd: int | 
     if stack.upper:
         os.symlink(below(stack.upper), "u")
         os.symlink(below(stack.work), "w")
+        data += [f"{key}={value}" for key, value in layers.OPTIONS]
         data += ["upperdir=u", "workdir=w", *(["volatile"] if stack.volatile else [])]
     os.mkdir(_ROOT)
     with process.file_identity(owner.uid, owner.gid):

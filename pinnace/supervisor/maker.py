@@ -193,7 +193,9 @@ def execute(channel: Channel, place: Place, request: protocol.Exec, stdio: list[
         made = Binary(place.run.runtime, place.run.id, place.run.folder, place.run.cgroup_path)
         entered = made.enter(entry)
     else:
-        entered = container.enter(place.pidfd, owner, cgroup.at(place.run.cgroup_path), entry)
+        entered = container.enter(
+            place.pidfd, owner, cgroup.at(place.run.cgroup_path), entry, leaving=True
+        )
     try:
         warnings = entered.start(request.process)
     except StartFailed:
