@@ -53,8 +53,7 @@ class Names:
 
     def _tell_all(self, channel: Channel) -> None:
         for definition, endpoints in self._zones.values():
-            for message in _zone(definition, endpoints.values()):
-                channel.send(message)
+            channel.send(_zone(definition, endpoints.values()))
 
     def _find(self) -> Channel | None:
         """The one that an earlier daemon has started."""
@@ -128,7 +127,7 @@ class Names:
         known = {each.id: each for each in endpoints}
         self._zones[definition.id] = definition, known
         if self.running:
-            self._tell(*_zone(definition, known.values()))
+            self._tell(_zone(definition, known.values()))
 
     def forget_network(self, network: str) -> None:
         self._zones.pop(network, None)
@@ -139,7 +138,8 @@ class Names:
         if endpoint.network in self._zones:
             self._zones[endpoint.network][1][endpoint.id] = endpoint
             if self.running:
-                self._tell(_put(endpoint))
+                member = _member(endpoint)
+                self._tell(nameserver.Put(network=endpoint.network, member=member))
 
     def drop(self, endpoint: Endpoint) -> None:
         if endpoint.network in self._zones:
@@ -249,19 +249,14 @@ class _Folder:
         close_fds([self._fd])
 
 
-def _zone(definition: Definition, endpoints: Iterable[Endpoint]) -> Iterable[nameserver.Message]:
-    yield nameserver.NewZone(network=definition.id, name=definition.name)
-    for each in endpoints:
-        yield _put(each)
+def _zone(definition: Definition, endpoints: Iterable[Endpoint]) -> nameserver.NewZone:
+    members = [_member(each) for each in endpoints]
+    return nameserver.NewZone(network=definition.id, name=definition.name, members=members)
 
 
-def _put(endpoint: Endpoint) -> nameserver.Put:
-    return nameserver.Put(
-        network=endpoint.network,
-        endpoint=endpoint.id,
-        names=endpoint.dns_names,
-        addresses=[str(address) for address in endpoint.addresses],
-    )
+def _member(endpoint: Endpoint) -> nameserver.Member:
+    addresses = [str(address) for address in endpoint.addresses]
+    return nameserver.Member(endpoint.id, endpoint.dns_names, addresses)
 
 
 def listen() -> tuple[socket.socket, socket.socket]:

@@ -86,11 +86,20 @@ class Release(Message, frozen=True, kw_only=True):
     owner: str
 
 
+class Member(msgspec.Struct, frozen=True):
+    """An endpoint, its names and addresses."""
+
+    endpoint: str
+    names: list[str]
+    addresses: list[str]
+
+
 class NewZone(Message, frozen=True, kw_only=True):
-    """All that is known of a network is forgotten, or it is a new one."""
+    """A network, new or known, and all that is in it: there is no moment without its names."""
 
     network: str
     name: str
+    members: list[Member] = []
 
 
 class DropZone(Message, frozen=True, kw_only=True):
@@ -99,9 +108,7 @@ class DropZone(Message, frozen=True, kw_only=True):
 
 class Put(Message, frozen=True, kw_only=True):
     network: str
-    endpoint: str
-    names: list[str]
-    addresses: list[str]
+    member: Member
 
 
 class Drop(Message, frozen=True, kw_only=True):
@@ -200,13 +207,15 @@ class Server:
         zone = self._zones.get(told.network)
         match told:
             case NewZone():
-                self._zones[told.network] = Zone(told.name)
+                self._zones[told.network] = zone = Zone(told.name)
+                for member in told.members:
+                    zone.put(member.endpoint, member.names, member.addresses)
                 for each in self._sandboxes.values():
                     each.look_again()
             case DropZone():
                 self._zones.pop(told.network, None)
             case Put() if zone is not None:
-                zone.put(told.endpoint, told.names, told.addresses)
+                zone.put(told.member.endpoint, told.member.names, told.member.addresses)
             case Drop() if zone is not None:
                 zone.drop(told.endpoint)
             case Put() | Drop():

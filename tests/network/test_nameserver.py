@@ -150,10 +150,8 @@ def test_ports_are_held_while_the_container_lives(names, container, tmp_path):
         held.bind(("127.0.0.1", 0))
         address = held.getsockname()
         names.hold(container.pidfd, {"tcp/127.0.0.1": held.fileno()})
-    again = Names(str(tmp_path))
-    until(lambda: again.reconnect().held == ["tcp/127.0.0.1"], "the port to be held")
+    until(lambda: names.reconnect().held == ["tcp/127.0.0.1"], "the port to be held")
     names.close()
-    again.close()
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
         other.bind(address)
     container.end()
