@@ -197,6 +197,7 @@ class Init:
             # Mounts can be put on a detached one (since Linux 6.15) of the same namespace only.
             assert setup.spec.root is not None
             root_fd = mount.clone(setup.spec.root.path, recursive=True)
+            mount.set_attributes(root_fd, propagation=mount.MS_PRIVATE, recursive=True)
         else:
             target_fd = self._base(setup)
             mount.attach(root_mount, target_fd)

@@ -109,7 +109,10 @@ def _parent(root_fd: int, path: str) -> Iterator[tuple[int, str]]:
 
 def folder(path: str, owner: Owner) -> int:
     """A bundle's root folder as the root mount (with what is mounted below it)."""
-    return idmaps.clone(path, owner, recursive=True)
+    fd = idmaps.clone(path, owner, recursive=True)
+    # A clone of a shared mount is its peer: what is mounted in it would show on the host.
+    mount.set_attributes(fd, propagation=mount.MS_PRIVATE, recursive=True)
+    return fd
 
 
 def bind(entry: spec.Mount, owner: Owner) -> int:
@@ -118,6 +121,9 @@ def bind(entry: spec.Mount, owner: Owner) -> int:
     fd = idmaps.clone(entry.source, owner, recursive=wanted.recursive)
     try:
         rootfs.adjust(fd, wanted)
+        if not wanted.propagation:
+            # As runc has it: what the host mounts there shows in the container, not the reverse.
+            mount.set_attributes(fd, propagation=mount.MS_SLAVE, recursive=wanted.recursive)
     except BaseException:
         os.close(fd)
         raise

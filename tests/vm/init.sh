@@ -24,6 +24,6 @@ cd @CHECKOUT@ || exit
 echo "pinnace-vm: Linux $(uname -r), controllers: $(cat /sys/fs/cgroup/cgroup.controllers)"
 # A session of its own, so that it is nobody's who ends with the tests.
 tr '\n' '\0' </etc/arguments |
-  xargs -0 setsid @PYTHON@ -m pytest -q -p no:cacheprovider --timeout $((60 * PINNACE_TEST_SLOW)) --basetemp /var/tmp/pytest
+  xargs -0 setsid @PYTHON@ -m pytest -q --color=no -p no:cacheprovider --timeout $((60 * PINNACE_TEST_SLOW)) --basetemp /var/tmp/pytest
 echo "pinnace-vm: exit status $?"
 reboot -f
