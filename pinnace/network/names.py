@@ -215,7 +215,7 @@ class Names:
     def reconnect(self) -> nameserver.Known:
         """After a restart: who is answered, the others are to be attached; which ports are held."""
         with self._lock:
-            self._channel = self._find()
+            self._channel = self._channel or self._find()
             if self._channel is None:
                 return nameserver.Known(sandboxes=[])
             found = _hello(self._channel)
