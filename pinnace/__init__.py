@@ -1,9 +1,9 @@
 """A container engine: Docker's API, confined by default, quick to start.
 
-    import pinnace
+import pinnace
 
-    with pinnace.Engine.open(pinnace.Settings(data_root="/tmp/d", runtime_root="/tmp/r")) as engine:
-        ...
+with pinnace.Engine.open(pinnace.Settings(data_root="/tmp/d", runtime_root="/tmp/r")) as engine:
+    ...
 """
 
 TYPE_CHECKING = False  # typing costs the command line a third of its start
