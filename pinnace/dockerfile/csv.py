@@ -31,7 +31,7 @@ def _quoted(text: str, at: int) -> tuple[str, int]:
     while True:
         end = text.find('"', start)
         if end < 0:
-            raise _wrong(text, len(text), 'extraneous or missing " in quoted-field')
+            raise _wrong(text, start, 'extraneous or missing " in quoted-field')
         pieces.append(text[start:end])
         following = text[end + 1 : end + 2]
         if following in ("", ","):

@@ -208,4 +208,6 @@ _GRAMMARS: dict[str, Callable[[str, str], Operands]] = {
     "volume": _json_or_list,
     "workdir": _string,
 }
-KEYWORDS = tuple(sorted((*_GRAMMARS, "onbuild")))
+
+# The frequent ones first: of two that are as near to a slip, the first is suggested.
+KEYWORDS = tuple(dict.fromkeys(("run", "copy", "env", "from", *_GRAMMARS, "onbuild")))

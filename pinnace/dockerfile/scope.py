@@ -12,13 +12,15 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from pinnace.dockerfile.expand import Expansion, ExpansionError, Lexer
+from pinnace.dockerfile.expand import Expansion, ExpansionError, Lexer, environment
 from pinnace.dockerfile.instructions import Arg, Declaration, Env, Expose, Step, expanded
 from pinnace.dockerfile.source import DockerfileError
 from pinnace.oci.image import Platform
 
 # Seen by RUN without an ARG, and kept out of the history and of the cache's keys.
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # ARGs that say which stages are scanned; they are no variables.
 NOT_VARIABLES = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
@@ -39,7 +41,7 @@ def predefined(
     build: Platform, target: Platform, *, stage: str, build_args: Mapping[str, str]
 ) -> dict[str, str]:
     """BUILDPLATFORM, TARGETARCH and so on; --build-arg may give others."""
-    build, target = _normalized(build), _normalized(target)
+    build, target = normalized(build), normalized(target)
     values = {
         "BUILDPLATFORM": str(build),
         "BUILDOS": build.os,
@@ -56,7 +58,7 @@ def predefined(
     return {name: build_args.get(name, value) for name, value in values.items()}
 
 
-def _normalized(platform: Platform) -> Platform:
+def normalized(platform: Platform) -> Platform:
     """containerd's normal form: every arm64 is a v8, so that one is not told."""
     if (platform.architecture, platform.variant) == ("arm64", "v8"):
         return msgspec.structs.replace(platform, variant=None)
@@ -107,6 +109,14 @@ def _word(lexer: Lexer, text: str, values: Mapping[str, str], arg: Arg) -> str:
         raise error.at(arg.origin.lines) from None
 
 
+def base_environment(entries: Sequence[str] | None, os: str = "linux") -> dict[str, str]:
+    """What a base image sets; PATH is always set, but on Windows."""
+    values = dict(environment(entries or ()))
+    if os != "windows":
+        values.setdefault("PATH", PATH)
+    return values
+
+
 class Scope:
     """The variables of one stage at one of its lines; `enter` moves on to the next."""
 
@@ -124,6 +134,8 @@ class Scope:
         self._build_args = build_args
         self._lexer = Lexer(escape)
         self.environment = dict(environment)
+        self.persistent = dict(environment)
+        """Without the ARGs: what the image keeps."""
         self.declared = list(declared)
         self.unmatched: list[str] = []
         """The names that the last instruction asked for in vain, in their order."""
@@ -135,6 +147,18 @@ class Scope:
             return self._entered(step)
         except DockerfileError as error:
             raise error.at(step.origin.lines) from None
+
+    def derived(self) -> "Scope":
+        """For a stage that starts where this one ends; ENV wins over ARG again."""
+        child = Scope(
+            self._globals,
+            self._build_args,
+            self.persistent,
+            escape=self._lexer.escape,
+            declared=self.declared,
+        )
+        child.environment = self.environment | self.persistent
+        return child
 
     def arguments(self) -> dict[str, str]:
         """The ARGs with their values of now, as the history shows them before a RUN."""
@@ -152,7 +176,9 @@ class Scope:
                 return cast(S, Expose(step.origin, self._words(step.ports)))
         done = expanded(step, self._word, self._content)
         if isinstance(done, Env):
-            self.environment |= {pair.name: pair.value for pair in done.pairs}
+            changes = {pair.name: pair.value for pair in done.pairs}
+            self.environment |= changes
+            self.persistent |= changes
         return done
 
     def _declare(self, declaration: Declaration) -> Declaration:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from enum import Enum
 
 # A pair costs some 100 ns; more than this is no honest Dockerfile.
-_LIMIT = 4_000_000
+_LIMIT = 1_000_000
 
 
 class Wild(Enum):
