@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from pinnace import errors
 from pinnace.api import containers, messages, versions, websocket
 from pinnace.api.facade import Engine
-from pinnace.api.messages import Hijack, Reply, Request, Response
+from pinnace.api.messages import Hijack, Order, Reply, Request, Response
 from pinnace.api.router import Route, in_thread, status_of
 from pinnace.engine.documents import Container, ExecStartConfig
 from pinnace.engine.requests import AttachOptions
@@ -72,8 +72,8 @@ def hijack(engine: Engine, container: Container, options: AttachOptions, head: b
 
     # Who reads the head may start the container, and must not miss what it prints then. Before
     # that it prints nothing.
-    waiting = not container.state.running and not options.logs
-    return Hijack(head, take, taken_first=waiting)
+    silent = not container.state.running and not options.logs
+    return Hijack(head, take, Order.BEFORE_HEAD if silent else Order.AFTER_HEAD_SENT)
 
 
 def said(text: str, multiplexed: bool) -> bytes:
@@ -112,7 +112,7 @@ async def start_exec(engine: Engine, request: Request) -> Reply:
             return said(f"{error.message}\r\n", not wanted.tty)
         return b""
 
-    return Hijack(stream_head(request, not wanted.tty), take)
+    return Hijack(stream_head(request, not wanted.tty), take, Order.AFTER_HEAD_READ)
 
 
 def run_exec(

@@ -9,7 +9,7 @@ import termios
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from pinnace.api.messages import Hijack
+from pinnace.api.messages import Hijack, Order
 
 BUFFER: Final = 256 * 1024
 # Seconds; a tenth of a second in all.
@@ -49,12 +49,13 @@ class Handover:
         return client
 
     async def _take(self, reply: Hijack, initial: bytes, fd: int) -> None:
-        if not reply.taken_first:
+        if reply.order is not Order.BEFORE_HEAD:
             await self._send(reply.head)
+        if reply.order is Order.AFTER_HEAD_READ:
             await head_is_read(self._socket)
         taking = asyncio.get_running_loop().run_in_executor(None, reply.take, fd, initial)
         left_to_say = await taking
-        if reply.taken_first:
+        if reply.order is Order.BEFORE_HEAD:
             await self._send(reply.head)
         await self._send(left_to_say)
 

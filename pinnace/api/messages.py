@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Executor
+from enum import Enum
 from typing import Final, TypeAlias
 
 import msgspec
@@ -257,21 +258,32 @@ class Response(msgspec.Struct, frozen=True):
     final: bool = False
 
 
+class Order(Enum):
+    """When a socket is given away.
+
+    AFTER_HEAD_READ is for what speaks at once, since there are clients that lose what comes
+    together with the head. BEFORE_HEAD is for what is silent until the client has read the head
+    and makes it speak.
+    """
+
+    AFTER_HEAD_SENT = 1
+    AFTER_HEAD_READ = 2
+    BEFORE_HEAD = 3
+
+
 class Hijack(msgspec.Struct, frozen=True):
     """The answer that ends HTTP on a connection: `head` is sent, and the socket is given away.
 
     `take(fd, initial)` runs in a worker thread and owns the socket that it is given; `initial` is
     what the client has sent behind its request. It returns what is left to be said, if it can't
     do what the head promised.
-    `taken_first`: the client must not know before the socket is taken. Nothing may be written to
-    it then until the head is.
     `through`: a protocol that goes on on the connection (a websocket, later HTTP/2) takes the
     transport, what came ahead, and the near end of the socket that `take` gets instead.
     """
 
     head: bytes
     take: Callable[[int, bytes], bytes]
-    taken_first: bool = False
+    order: Order = Order.AFTER_HEAD_SENT
     through: "Through | None" = None
 
 
