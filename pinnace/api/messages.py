@@ -58,7 +58,8 @@ class Body:
         with self._changed:
             self._chunks.append(data)
             self._size += len(data)
-            self._full = self._size > HIGH_WATER
+            # Once full it stays so until it is low: a reader may take some between two chunks.
+            self._full = self._full or self._size > HIGH_WATER
             self._wake()
             return self._full
 

@@ -92,6 +92,21 @@ def test_a_full_body_stops_the_client_until_it_is_read() -> None:
     assert asyncio.run(fill()) == (False, True, ["resumed"])
 
 
+def test_a_full_body_that_is_half_read_is_full_until_it_is_low() -> None:
+    async def told() -> tuple[bool, list[bool]]:
+        resumed: list[bool] = []
+        body = make_body(asyncio.get_running_loop(), resume=lambda: resumed.append(True))
+        body.feed(b"x" * (messages.HIGH_WATER + 1))
+        body.read(messages.HIGH_WATER // 2)
+        still = body.feed(b"x")  # the rest of what had arrived when the client was stopped
+        body.read(messages.HIGH_WATER)
+        body.read(1)
+        await asyncio.sleep(0)
+        return still, resumed
+
+    assert asyncio.run(told()) == (True, [True])
+
+
 @pytest.mark.parametrize("reader", ["loop", "thread"])
 def test_a_body_that_breaks_off_fails_its_reader(reader: str) -> None:
     async def read() -> bytes:
