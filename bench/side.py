@@ -207,7 +207,7 @@ def cgroups(sides: list[Side]) -> Iterator[None]:
             for pid in side.processes():
                 moved.append((pid, _cpuacct_of(pid)))
                 (folder / "cgroup.procs").write_text(str(pid))
-            side.cgroup = f"/{folder.name},{_container_parent(side)}"
+            side.cgroup = ",".join({f"/{folder.name}", _container_parent(side)})
         yield
     finally:
         for folder in made:
@@ -236,11 +236,12 @@ def _cpuacct_of(pid: int) -> str:
 
 
 def _container_parent(side: Side) -> str:
+    """The group above the containers' own; the engine's where they have none of their own."""
     ident = side.idle()
     pid = side.client.ok("GET", f"/containers/{ident}/json").json()["State"]["Pid"]
     path = _cpuacct_of(pid)
     side.remove(ident)
-    return str(Path(path).parent)
+    return path if path == _cpuacct_of(side.pid) else str(Path(path).parent)
 
 
 def describe(side: Side) -> dict[str, Any]:
