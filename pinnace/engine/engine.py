@@ -9,6 +9,7 @@ with Engine.open(Settings(data_root=..., runtime_root=...)) as engine:
 import fcntl
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -216,9 +217,10 @@ def _folders(settings: Settings, undo: ExitStack) -> Settings:
     roots = {key: os.path.abspath(getattr(settings, key)) for key in ("data_root", "runtime_root")}
     settings = msgspec.structs.replace(settings, **roots)
     # I21: nobody but root gets at layers, volumes and sockets through here.
-    os.makedirs(settings.data_root, 0o710, exist_ok=True)
-    os.makedirs(f"{settings.data_root}/containers", 0o710, exist_ok=True)
-    os.makedirs(f"{settings.runtime_root}/containers", 0o700, exist_ok=True)
+    for root in (settings.data_root, settings.runtime_root):
+        for folder in (root, f"{root}/containers"):
+            os.makedirs(folder, 0o710, exist_ok=True)
+            os.chmod(folder, stat.S_IMODE(os.stat(folder).st_mode) & 0o710)
     lock_fd = os.open(f"{settings.data_root}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     undo.callback(os.close, lock_fd)
     try:

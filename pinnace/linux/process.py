@@ -347,17 +347,32 @@ def run(argv: Sequence[str], env: dict[str, str], stdio: Sequence[int]) -> int:
 def spawn(argv: Sequence[str], inherited: Sequence[int], env: dict[str, str]) -> int:
     """Execute a program in a session of its own, with `inherited` as its fds from 3 on; its pid.
 
-    posix_spawn(3) is safe where there are threads.
+    posix_spawn(3) is safe where there are threads. Signals are as if nobody had blocked or
+    ignored any: what a shell has ignored for us ("&", nohup) is not for our descendants.
     """
     # First out of the way of the targets, then into place: a target may be one of them.
     above = [os.dup(fd) for fd in inherited]
     high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3 + len(inherited)) for fd in above]
     try:
         actions = [(os.POSIX_SPAWN_DUP2, fd, 3 + i) for i, fd in enumerate(high)]
-        return os.posix_spawn(argv[0], list(argv), env, file_actions=actions, setsid=True)
+        return os.posix_spawn(
+            argv[0],
+            list(argv),
+            env,
+            file_actions=actions,
+            setsid=True,
+            setsigmask=(),
+            setsigdef=signal.valid_signals(),
+        )
     finally:
         for fd in (*above, *high):
             os.close(fd)
+
+
+def restore_hidden_signals() -> None:
+    """32 and 33, the C library's own: its posix_spawn(3) ignores them, which execve keeps."""
+    for number in (32, 33):
+        syscall.default_action(number)
 
 
 def await_exit(pidfd: int, seconds: float) -> bool:

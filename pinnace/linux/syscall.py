@@ -20,9 +20,11 @@ _libc_with_gil = ctypes.PyDLL(None, use_errno=True)
 # Numbers from 424 on are the same on every architecture; the older ones are not.
 _NUMBERS: dict[str, dict[str, int]] = {
     "x86_64": {"pivot_root": 155, "seccomp": 317, "capget": 125, "capset": 126, "bpf": 321,
-               "keyctl": 250, "ioprio_set": 251, "sched_setattr": 314},
+               "keyctl": 250, "ioprio_set": 251, "sched_setattr": 314,
+               "rt_sigaction": 13},
     "aarch64": {"pivot_root": 41, "seccomp": 277, "capget": 90, "capset": 91, "bpf": 280,
-                "keyctl": 219, "ioprio_set": 30, "sched_setattr": 274},
+                "keyctl": 219, "ioprio_set": 30, "sched_setattr": 274,
+                "rt_sigaction": 134},
 }  # fmt: skip
 _COMMON = {
     "open_tree": 428, "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432,
@@ -381,3 +383,11 @@ def signalfd(numbers: Iterable[int], flags: int) -> int:
     """The signals must be blocked already; sigset_t has 128 bytes, with signal 1 in bit 0."""
     mask = sum(1 << (number - 1) for number in numbers).to_bytes(128, "little")
     return check(_signalfd(-1, mask, flags), "signalfd")
+
+
+_rt_sigaction = _syscall("rt_sigaction", c_int, c_char_p, c_void_p, ctypes.c_size_t)
+
+
+def default_action(number: int) -> None:
+    """rt_sigaction(2) past the C library, which has signals of its own; SIG_DFL is all zeros."""
+    check(_rt_sigaction(number, bytes(32), None, 8), "rt_sigaction")

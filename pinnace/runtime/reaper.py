@@ -24,6 +24,7 @@ def run(program: Callable[[], NoReturn], started: Callable[[], None]) -> NoRetur
         _lead_terminal()
         program()
     started()
+    process.close_all_but([])  # I4: mounts that are not the container's, a procfs without masks
     while True:
         number = signal.sigwait(waited)
         if number == signal.SIGCHLD:

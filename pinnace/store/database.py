@@ -22,6 +22,7 @@ The tables, and which module owns their rows:
     addresses   which endpoint has an address: nobody else can                (network.register)
 """
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -174,6 +175,8 @@ class Database:
 
     def __init__(self, path: Path | str) -> None:
         self._path = str(path)
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.chmod(self._path, 0o600)  # it holds containers' environments; its log inherits this
         self._lock = threading.RLock()
         self._current: Transaction | None = None
         self._connection = self._connect()

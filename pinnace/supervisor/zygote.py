@@ -16,6 +16,7 @@ from pinnace.runtime.sync import Channel, Closed
 from pinnace.supervisor import supervisor
 
 _CHANNEL_FD = 3
+_UMASK = 0o022  # a container's too, as with runc, whatever the daemon's is
 
 
 def command() -> list[str]:
@@ -32,6 +33,8 @@ def command() -> list[str]:
 def main() -> None:
     process.set_title("pinnace:zygote")
     process.hide_from_tracers()
+    process.restore_hidden_signals()
+    os.umask(_UMASK)
     os.set_inheritable(_CHANNEL_FD, False)
     channel = Channel(socket.socket(fileno=_CHANNEL_FD))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors are nobody's business but theirs

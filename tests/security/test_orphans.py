@@ -17,14 +17,13 @@ def supervisor_of(engine: Engine, ident: str) -> int:
 
 def test_a_container_with_failed_execs_can_be_killed(engine: Engine) -> None:
     ident = engine.start()
-    supervisor = supervisor_of(engine, ident)
     for _ in range(3):
         with engine.client() as client:
             _, streams = execute(client, ident, "/etc/passwd")
             with streams:
                 streams.rest()
 
-    assert len(kernel.children(supervisor)) == 1
+    assert len(kernel.children(supervisor_of(engine, ident))) == 1
     engine.ok("POST", f"/containers/{ident}/kill")
 
     assert engine.wait(ident) == 137
@@ -35,8 +34,7 @@ def test_orphans_of_the_hosts_pid_namespace_leave_no_zombies(engine: Engine) -> 
         "sh", "-c", "(true &) ; (sleep 0.1 &) ; while :; do sleep 1000; done",
         HostConfig={"PidMode": "host"},
     )  # fmt: skip
-    supervisor = supervisor_of(engine, ident)
 
-    until(lambda: len(kernel.children(supervisor)) == 1, "the orphans' end")
+    until(lambda: len(kernel.children(supervisor_of(engine, ident))) == 1, "the orphans' end")
 
     assert engine.inspect(ident)["State"]["Running"]
