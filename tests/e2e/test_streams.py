@@ -22,17 +22,20 @@ MEGABYTE = 1024
 
 def payload(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """The data within multiplexed frames, which chunks may cut anywhere."""
-    buffer, left = b"", 0
+    head, left = b"", 0
     for chunk in chunks:
-        buffer += chunk
-        while buffer:
-            if not left:
-                if len(buffer) < 8:
-                    break
-                left, buffer = int.from_bytes(buffer[4:8], "big"), buffer[8:]
-            part, buffer = buffer[:left], buffer[left:]
-            left -= len(part)
-            yield part
+        position = 0
+        while position < len(chunk):
+            if left:
+                part = chunk[position : position + left]
+                yield part
+                position, left = position + len(part), left - len(part)
+                continue
+            wanted = 8 - len(head)
+            head += chunk[position : position + wanted]
+            position += wanted
+            if len(head) == 8:
+                head, left = b"", int.from_bytes(head[4:], "big")
 
 
 def checked(chunks: Iterator[bytes]) -> tuple[int, str]:
