@@ -264,9 +264,10 @@ class Connection(asyncio.Protocol):
             self._transport.write(self._head(response, framing))
             async for piece in response.body:
                 if piece:
-                    self._transport.writelines(
-                        (b"%x\r\n" % len(piece), piece, b"\r\n") if chunked else (piece,)
-                    )
+                    # Not writelines, which in Python 3.12 and 3.13 may buffer without bound
+                    # (CVE-2024-12254).
+                    chunk = b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece
+                    self._transport.write(chunk)
                 if self.write_paused:
                     await self._drain()
             if chunked:

@@ -141,10 +141,8 @@ class Server:
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def _accept(self, listener: Listener) -> asyncio.AbstractServer:
-        if listener.socket.family == socket.AF_UNIX:
-            return await self._loop.create_unix_server(
-                self._connect, sock=listener.socket, backlog=BACKLOG
-            )
+        # Also for unix sockets: create_unix_server removes their path since Python 3.13, even
+        # if it was bound by somebody else.
         return await self._loop.create_server(
             self._connect, sock=listener.socket, ssl=listener.tls, backlog=BACKLOG
         )
