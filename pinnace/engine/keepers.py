@@ -129,7 +129,7 @@ def prepare(zygote: Zygote, preparation: Preparation) -> Channel:
     try:
         ask(
             channel,
-            protocol.Prepare(preparation=preparation, cgroup_path=preparation.cgroup_path),
+            protocol.Prepare(preparation=preparation),
             protocol.Prepared,
         )
     except BaseException:
@@ -144,7 +144,7 @@ def user_namespace(zygote: Zygote) -> int:
     channel = zygote.spawn()
     try:
         preparation = Preparation(new=["user"], uid_maps=maps, gid_maps=maps)
-        request = protocol.Prepare(preparation=preparation, cgroup_path=preparation.cgroup_path)
+        request = protocol.Prepare(preparation=preparation)
         prepared, _ = ask(channel, request, protocol.Prepared)
         return process.namespace_fd(prepared.pid, "user")
     finally:

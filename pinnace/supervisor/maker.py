@@ -6,6 +6,8 @@ the supervisor's when they end, since it is the reaper of its descendants.
 """
 
 import os
+import socket
+import time
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
@@ -18,7 +20,9 @@ from pinnace.runtime.binary import Binary
 from pinnace.runtime.container import Entry, Setting, StartFailed
 from pinnace.runtime.runtime import Process, Runtime
 from pinnace.runtime.sync import Channel, Closed, close_fds
-from pinnace.supervisor import protocol
+from pinnace.supervisor import protocol, streams
+
+SOCKET = "supervisor.sock"
 
 
 class Maker(NamedTuple):
@@ -78,54 +82,70 @@ def failed(error: BaseException) -> protocol.Failed:
 
 
 class ContainerMaker:
-    """Makes one container: Prepare (perhaps), then Run with the standard streams' fds."""
+    """Makes one container: hears Prepare (perhaps) and Run from the daemon, on `control`.
 
-    def __init__(self, channel: Channel) -> None:
-        self.channel = channel
+    In the end the supervisor gets all that it needs of it, as one Kept.
+    """
+
+    def __init__(self, keeper: Channel, control: Channel) -> None:
+        self.keeper = keeper
+        self.control = control
         self.made: Runtime | None = None
 
     def work(self) -> None:
         process.set_title("pinnace:maker")
         try:
-            frame, fds = self.channel.receive_frame()
-            request = protocol.makings.decode(frame)
+            request, fds = self._next()
             if isinstance(request, protocol.Prepare):
                 self.made = container.prepare(request.preparation)
-                self.channel.send(protocol.Prepared(pid=self.made.pid))
-                frame, fds = self.channel.receive_frame()
-                request = protocol.makings.decode(frame)
+                self.control.send(protocol.Prepared(pid=self.made.pid))
+                request, fds = self._next()
             assert isinstance(request, protocol.Run)
             self._run(request, fds)
-        except BaseException:
+        except BaseException as error:  # noqa: BLE001 (an edge: the daemon is told)
+            # All is cleared up before anybody is told: the next try may want the same names.
             if self.made is not None:
                 self.made.delete()
-            raise
+            if not isinstance(error, Closed):
+                _tell(self.control, failed(error))
 
-    def _run(self, request: protocol.Run, stdio: list[int]) -> None:
+    def _next(self) -> tuple[protocol.Prepare | protocol.Run, list[int]]:
+        frame, fds = self.control.receive_frame()
+        return protocol.makings.decode(frame), fds
+
+    def _run(self, request: protocol.Run, clients: list[int]) -> None:
         if self.made is None:
             assert request.preparation is not None
             self.made = _make(request, request.preparation)
         made = self.made
         with open(f"{request.folder}/config.json", "rb") as file:
             wanted = spec.decode(file.read())
-        console, warnings = self._set_up(request, wanted, stdio)
-        self._hooks(request, wanted, "creating")
+        pipes = streams.Pipes([], []) if request.tty else streams.pipes(stdin=request.open_stdin)
+        console, warnings = self._set_up(request, wanted, pipes.theirs)
+        ours = pipes.ours if console is None else [console]
+        self._hooks(request, wanted)
         failpoint.hit("supervisor-set-up")
         if request.hold:
-            self.channel.send(protocol.Ready(pid=made.pid, warnings=warnings), [made.pidfd])
-            self.channel.receive_frame()
+            self.control.send(protocol.Ready(pid=made.pid, warnings=warnings), [made.pidfd])
+            self.control.receive_frame()
+        folder_fd = os.open(request.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         # Holding the mount namespace keeps the exit from waiting for overlayfs to sync. Now: once
         # the program runs it may be gone at any time.
-        fds = [made.pidfd, process.namespace_fd(made.pid, "mount")]
+        namespace_fd = process.namespace_fd(made.pid, "mount")
         warnings += made.start(wanted.process or spec.Process())
-        launched = protocol.Launched(
-            pid=made.pid, warnings=warnings, own_processes=made.own_processes()
-        )
-        self.channel.send(launched, fds + ([] if console is None else [console]))
+
+        kept = _kept(request, made, len(clients))
+        listener = listen(folder_fd)
+        first = [self.control.fileno(), folder_fd, made.pidfd, namespace_fd, listener.fileno()]
+        # From here on it is the supervisor's, whatever becomes of us or of the daemon.
+        self.keeper.send(kept, [*first, *ours, *clients])
+        self.made = None
+        failpoint.hit("supervisor-started")
+        started = protocol.Started(pid=made.pid, started_at=kept.started_at, warnings=warnings)
+        self.control.send(started, [made.pidfd])
         if wanted.hooks is not None:
-            container.run_hooks(
-                wanted.hooks.poststart, "poststart", self._state(request, "running")
-            )
+            state = self._state(request, "running", made)
+            container.run_hooks(wanted.hooks.poststart, "poststart", state)
 
     def _set_up(
         self, request: protocol.Run, wanted: spec.Spec, stdio: list[int]
@@ -143,28 +163,55 @@ class ContainerMaker:
             user=request.user,
             groups=request.groups,
             reaper=request.reaper,
-            state=msgspec.json.encode(self._state(request, "creating")),
+            state=msgspec.json.encode(self._state(request, "creating", self.made)),
         )
         try:
             return self.made.set_up(setting)
         finally:
             close_fds(stdio)
 
-    def _hooks(self, request: protocol.Run, wanted: spec.Spec, status: str) -> None:
-        if wanted.hooks is not None:
-            state = self._state(request, status)
+    def _hooks(self, request: protocol.Run, wanted: spec.Spec) -> None:
+        if wanted.hooks is not None and self.made is not None:
+            state = self._state(request, "creating", self.made)
             container.run_hooks(wanted.hooks.prestart, "prestart", state)
             container.run_hooks(wanted.hooks.create_runtime, "createRuntime", state)
 
-    def _state(self, request: protocol.Run, status: str) -> spec.State:
-        assert self.made is not None
+    @staticmethod
+    def _state(request: protocol.Run, status: str, made: Runtime) -> spec.State:
         return spec.State(
             oci_version="1.2.0",
             id=request.id,
             status=status,
-            pid=self.made.pid,
+            pid=made.pid,
             bundle=request.folder,
         )
+
+
+def _kept(request: protocol.Run, made: Runtime, clients: int) -> protocol.Kept:
+    return protocol.Kept(
+        id=request.id,
+        folder=request.folder,
+        cgroup_path=request.cgroup_path,
+        runtime=request.runtime,
+        log=request.log,
+        tty=request.tty,
+        open_stdin=request.open_stdin,
+        stdin_once=request.stdin_once,
+        own_processes=made.own_processes(),
+        pid=made.pid,
+        started_at=time.time_ns(),
+        clients=request.clients[:clients],
+    )
+
+
+def listen(folder_fd: int) -> socket.socket:
+    """Where daemons of later find the supervisor."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # By the folder's fd: an address has room for 107 bytes, a path may be longer (unix(7)).
+    listener.bind(f"/proc/self/fd/{folder_fd}/{SOCKET}")
+    listener.listen(1024)
+    listener.setblocking(False)
+    return listener
 
 
 def _make(request: protocol.Run, preparation: container.Preparation) -> Runtime:
@@ -176,14 +223,13 @@ def _make(request: protocol.Run, preparation: container.Preparation) -> Runtime:
 class Place(NamedTuple):
     """A running container, as far as an exec must know it."""
 
-    run: protocol.RunHead
-    pid: int
+    run: protocol.Kept
     pidfd: int
 
 
 def execute(channel: Channel, place: Place, request: protocol.Exec, stdio: list[int]) -> None:
     """Make and start a further process."""
-    owner = container.owner_of(place.pid)
+    owner = container.owner_of(place.run.pid)
     if owner.uid:
         for fd in stdio[0 if request.open_stdin else 1 :]:
             os.fchown(fd, owner.uid, owner.gid)
@@ -205,7 +251,7 @@ def execute(channel: Channel, place: Place, request: protocol.Exec, stdio: list[
     channel.send(protocol.Launched(pid=entered.pid, warnings=warnings), fds)
 
 
-def end(run: protocol.RunHead) -> None:
+def end(run: protocol.Kept) -> None:
     """Clear up what a container's end leaves, in the supervisor itself: it goes too."""
     if run.runtime:
         Binary(run.runtime, run.id, run.folder, run.cgroup_path).delete()

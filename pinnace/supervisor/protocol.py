@@ -35,7 +35,6 @@ class Spawn(Message, frozen=True):
 
 class Prepare(Message, frozen=True, kw_only=True):
     preparation: Preparation
-    cgroup_path: str
 
 
 class Prepared(Message, frozen=True, kw_only=True):
@@ -93,13 +92,20 @@ class Run(Message, frozen=True, kw_only=True):
     clients: list[Client] = []
 
 
-class RunHead(msgspec.Struct, frozen=True, kw_only=True):
-    """What the supervisor itself reads of Run; the rest is its maker's."""
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What a maker leaves to its supervisor: the container runs.
+
+    fds: the daemon's channel, the folder, the pidfd, the mount namespace, the listening socket;
+    our ends of the streams (`streams.Streams.take`); the clients'.
+    """
 
     id: str
     folder: str
     cgroup_path: str
     log: Log
+    pid: int
+    started_at: int
+    own_processes: bool
     tty: bool = False
     open_stdin: bool = False
     stdin_once: bool = False
@@ -127,12 +133,10 @@ class Started(Message, frozen=True, kw_only=True):
 
 
 class Launched(Message, frozen=True, kw_only=True):
-    """A maker's answer: executed. fds: the pidfd, for a container its mount namespace, and the
-    console's master if it has a terminal."""
+    """A maker's answer to Exec. fds: the pidfd, and the console's master if it has a terminal."""
 
     pid: int
     warnings: list[str] = []
-    own_processes: bool = True
 
 
 class Exec(Message, frozen=True, kw_only=True):
@@ -217,22 +221,15 @@ class Detached(Message, frozen=True, kw_only=True):
 
 
 Request = Spawn | Prepare | Run | Go | Exec | ExecStatus | Attach | Resize | Subscribe
-Reply = Prepared | Ready | Launched | Started | Status | Running | Done | Failed
+SmallRequest = Exec | ExecStatus | Attach | Resize | Subscribe
+Reply = Prepared | Ready | Started | Status | Running | Done | Failed
 Event = Exited | ExecExited | OutOfMemory | Detached
 
 
-class Head(msgspec.Struct, frozen=True):
-    """What every request begins with: enough to hand Prepare and Run on unread."""
-
-    type: str
-    cgroup_path: str = ""
-
-
-heads = msgspec.json.Decoder(Head)
-run_heads = msgspec.json.Decoder(RunHead)
+keepings = msgspec.json.Decoder(Kept)
 # Without the two large ones: a process pays for the memory that decoding touches.
-small_requests = msgspec.json.Decoder(Go | Exec | ExecStatus | Attach | Resize | Subscribe)
+small_requests = msgspec.json.Decoder(SmallRequest)
 makings = msgspec.json.Decoder(Prepare | Run)
-maker_answers = msgspec.json.Decoder(Prepared | Ready | Launched | Failed)
+exec_answers = msgspec.json.Decoder(Launched | Failed)
 answers = msgspec.json.Decoder(Reply | Event)
 exit_record = msgspec.json.Decoder(Exited)

@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from pinnace.linux import terminal
 from pinnace.supervisor import detach, frames, logs
@@ -20,6 +21,29 @@ _CHUNK = 256 << 10
 _HIGH, _LOW = 1 << 20, 256 << 10  # bytes held for a slow client before, and after, we wait
 _F_SETPIPE_SZ, _PIPE_SIZE = 1031, 1 << 20
 _FULL_PIPE = 64 << 10
+
+
+class Pipes(NamedTuple):
+    """stdin, stdout and stderr: the process's ends, to be closed once it has them, and ours."""
+
+    theirs: list[int]
+    ours: list[int]
+
+
+def pipes(*, stdin: bool) -> Pipes:
+    """Without stdin the process reads /dev/null, and ours are the other two only."""
+    theirs, ours = [], []
+    if stdin:
+        read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+        theirs.append(read_fd)
+        ours.append(write_fd)
+    else:
+        theirs.append(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
+    for _ in ("stdout", "stderr"):
+        read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+        theirs.append(write_fd)
+        ours.append(read_fd)
+    return Pipes(theirs, ours)
 
 
 class Attached:
@@ -150,26 +174,17 @@ class Streams:
         self._grown: set[int] = set()
         self._waiting = False
 
-    def open_pipes(self, *, stdin: bool) -> list[int]:
-        """The process's ends, to be closed once it has them."""
-        theirs = []
-        if stdin:
-            theirs_fd, self.input_fd = os.pipe2(os.O_CLOEXEC)
-            os.set_blocking(self.input_fd, False)
-            theirs.append(theirs_fd)
-        else:
-            theirs.append(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
-        for stream in ("stdout", "stderr"):
-            ours_fd, theirs_fd = os.pipe2(os.O_CLOEXEC)
-            os.set_blocking(ours_fd, False)
-            self.outputs[ours_fd] = stream
-            theirs.append(theirs_fd)
-        return theirs
-
-    def use_terminal(self, master: int) -> None:
-        os.set_blocking(master, False)
-        self.outputs[master] = "stdout"
-        self.input_fd = master
+    def take(self, ours: list[int]) -> None:
+        """Our ends: the console's master, or [stdin,] stdout and stderr of `pipes`."""
+        for fd in ours:
+            os.set_blocking(fd, False)
+        if self.tty:
+            self.outputs[ours[0]] = "stdout"
+            self.input_fd = ours[0]
+            return
+        *stdin, stdout, stderr = ours
+        self.outputs = {stdout: "stdout", stderr: "stderr"}
+        self.input_fd = stdin[0] if stdin else -1
 
     def begin(self) -> None:
         """Read from now on."""

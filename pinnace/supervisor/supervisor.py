@@ -21,23 +21,51 @@ from pinnace.runtime.sync import Channel, Closed, close_fds
 from pinnace.supervisor import logs, maker, protocol
 from pinnace.supervisor.loop import IN, Loop
 from pinnace.supervisor.maker import Maker
-from pinnace.supervisor.streams import Streams
+from pinnace.supervisor.streams import Pipes, Streams
+from pinnace.supervisor.streams import pipes as make_pipes
 
-_SOCKET, _EXIT = "supervisor.sock", "exit.json"
+_EXIT = "exit.json"
 _CODES_KEPT = 1024  # exit codes of finished execs that can still be asked for
 _CLIENT_PATIENCE = 10.0  # seconds that clients have to take what is left after the exit
 
 
 def main(control: Channel) -> NoReturn:
-    """Serve one container; never returns."""
+    """Have one container made, as the daemon says on control, and keep it; never returns."""
     code = 1
     try:
-        Supervisor(control).run()
+        process.adopt_orphans()
+        made = maker.fork(
+            lambda keeper: maker.ContainerMaker(keeper, control).work(), [control.fileno()]
+        )
+        control.close()
+        kept, fds = _await(made)
+        made.reap()
+        Supervisor(kept, fds).run()
         code = 0
     except Closed:
-        code = 0
+        code = 0  # there is nothing to keep
     finally:
         os._exit(code)
+
+
+def _await(made: Maker) -> tuple[protocol.Kept, list[int]]:
+    """What the maker leaves us; raises Closed when it has made nothing, or died over it."""
+    try:
+        frame, fds = made.channel.receive_frame()
+    except Closed:
+        made.reap()
+        _end_orphans()
+        raise
+    return protocol.keepings.decode(frame), fds
+
+
+def _end_orphans() -> None:
+    """A maker that was killed leaves its processes to us; its cgroup the daemon removes."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        children = [int(word) for word in file.read().split()]
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 class Running:
@@ -49,30 +77,40 @@ class Running:
 
 
 class Supervisor:
-    def __init__(self, control: Channel) -> None:
+    def __init__(self, kept: protocol.Kept, fds: list[int]) -> None:
+        control, self.folder_fd, pidfd, self.mount_namespace_fd, listener, *rest = fds
         self.loop = Loop()
-        self.control = control
-        self.maker: Maker | None = None
-        self.makers = 0
-        self.request: protocol.RunHead | None = None
-        self.cgroup_path = ""
-        self.streams: Streams | None = None
-        self.main: Running | None = None
-        self.own_processes = True
-        self.started_at = 0
-        self.ended = False
+        self.kept = kept
+        self.control = Channel(socket.socket(fileno=control))
+        self.listener: socket.socket | None = socket.socket(fileno=listener)
+        self.subscribers = [self.control]
         self.execs: dict[str, Running] = {}
         self.exec_codes: dict[str, int] = {}
-        self.subscribers: list[Channel] = []
-        self.folder_fd = -1
-        self.mount_namespace_fd = -1
-        self.listener: socket.socket | None = None
+        self.makers = 0
+        self.ended = False
+        streams = Streams(
+            self.loop,
+            tty=kept.tty,
+            stdin_once=kept.stdin_once,
+            log=kept.log,
+            ended=self._output_ended,
+            detached=lambda: self._publish(protocol.Detached()),
+        )
+        self.main = Running(kept.pid, pidfd, streams)
+        ours = len(rest) - len(kept.clients)
+        streams.take(rest[:ours])
+        for fd, client in zip(rest[ours:], kept.clients, strict=True):
+            streams.attach(fd, client)
 
     def run(self) -> None:
-        process.adopt_orphans()
+        process.set_title(f"pinnace:supervisor {self.kept.id[:12]}")
+        self._serve(self.control)
+        if self.listener is not None:
+            self.loop.watch(self.listener.fileno(), IN, lambda _: self._accept())
         children_fd = process.notice_children()
         self.loop.watch(children_fd, IN, lambda _: self._children_ended(children_fd))
-        self._serve(self.control)
+        self.loop.watch(self.main.pidfd, IN, lambda _: self._exited())
+        self.main.streams.begin()
         try:
             self.loop.run()
         finally:
@@ -91,7 +129,7 @@ class Supervisor:
         if self.makers:
             return
         living = [self.main, *self.execs.values()]
-        process.reap_strangers({each.pid for each in living if each and each.exit is None})
+        process.reap_strangers({each.pid for each in living if each.exit is None})
 
     def _serve(self, channel: Channel) -> None:
         self.loop.watch(channel.fileno(), IN, lambda _: self._request(channel))
@@ -99,142 +137,33 @@ class Supervisor:
     def _request(self, channel: Channel) -> None:
         try:
             frame, fds = channel.receive_frame()
-            self._handle(channel, frame, fds)
+            self._handle(channel, protocol.small_requests.decode(frame), fds)
         except Closed:
             self._hung_up(channel)
         except (OSError, msgspec.MsgspecError, ValueError) as error:
-            self._refuse(channel, maker.failed(error))
+            self._reply(channel, maker.failed(error))
 
-    def _handle(self, channel: Channel, frame: bytes, fds: list[int]) -> None:
-        head = protocol.heads.decode(frame)
-        if head.type in ("Prepare", "Run"):
-            self.cgroup_path = head.cgroup_path
-            making = self._prepare if head.type == "Prepare" else self._run
-            making(channel, frame, fds)
-            return
-        handlers: dict[str, Callable[[Channel, Any, list[int]], None]] = {
-            "Go": self._go,
-            "Subscribe": self._subscribe,
-            "Exec": self._exec,
-            "ExecStatus": self._exec_status,
-            "Attach": self._attach,
-            "Resize": self._resize,
+    def _handle(self, channel: Channel, request: protocol.SmallRequest, fds: list[int]) -> None:
+        handlers: dict[type, Callable[[Channel, Any, list[int]], None]] = {
+            protocol.Subscribe: self._subscribe,
+            protocol.Exec: self._exec,
+            protocol.ExecStatus: self._exec_status,
+            protocol.Attach: self._attach,
+            protocol.Resize: self._resize,
         }
-        handlers[head.type](channel, protocol.small_requests.decode(frame), fds)
-
-    def _refuse(self, channel: Channel, failed: protocol.Failed) -> None:
-        try:
-            channel.send(failed)
-        except Closed:
-            self._hung_up(channel)
-        if self.main is None:
-            self.loop.stopped = True  # a container that did not start has no keeper
+        handlers[type(request)](channel, request, fds)
 
     def _hung_up(self, channel: Channel) -> None:
         self.loop.forget(channel.fileno())
-        if channel is self.control and self.main is None and self.request is None:
-            self.loop.stopped = True  # who hung up may wait for our end: it comes when all is clear
-            return
         channel.close()
         if channel in self.subscribers:
             self.subscribers.remove(channel)
 
-    # Starting
-
-    def _prepare(self, channel: Channel, frame: bytes, fds: list[int]) -> None:
-        self._start_maker(channel).channel.send_frame(frame)
-
-    def _start_maker(self, channel: Channel) -> Maker:
-        """A maker whose answers go to channel."""
-        self.maker = made = maker.fork(lambda theirs: maker.ContainerMaker(theirs).work(), [])
-        self.makers += 1
-        self.loop.watch(made.channel.fileno(), IN, lambda _: self._answered(made, channel))
-        return made
-
-    def _run(self, channel: Channel, frame: bytes, fds: list[int]) -> None:
-        self.request = request = protocol.run_heads.decode(frame)
-        process.set_title(f"pinnace:supervisor {request.id[:12]}")
-        self.folder_fd = os.open(request.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self.streams = streams = Streams(
-            self.loop,
-            tty=request.tty,
-            stdin_once=request.stdin_once,
-            log=request.log,
-            ended=self._output_ended,
-            detached=lambda: self._publish(protocol.Detached()),
-        )
-        for fd, client in zip(fds, request.clients, strict=True):
-            streams.attach(fd, client)
-        stdio = [] if request.tty else streams.open_pipes(stdin=request.open_stdin)
-        try:
-            (self.maker or self._start_maker(channel)).channel.send_frame(frame, stdio)
-        finally:
-            close_fds(stdio)
-
-    def _go(self, channel: Channel, request: protocol.Go, fds: list[int]) -> None:
-        assert self.maker is not None
-        self.maker.channel.send(request)
-
-    def _answered(self, made: Maker, channel: Channel) -> None:
-        """The maker has something to say; it is the asker's to know."""
-        answer, fds = _answer(made)
-        if not isinstance(answer, protocol.Launched):
-            try:
-                channel.send(answer, fds)
-            except Closed:
-                self._hung_up(channel)
-            close_fds(fds)
-        if isinstance(answer, protocol.Prepared | protocol.Ready):
+    def _accept(self) -> None:
+        if self.listener is None:
             return
-        self.loop.forget(made.channel.fileno())
-        self.maker = None
-        if isinstance(answer, protocol.Launched):
-            self._launched(channel, answer, fds)
-        made.reap()
-        self._answered_for()
-        if self.main is None:
-            self.loop.stopped = True
-
-    def _answered_for(self) -> None:
-        """A maker has gone, and what it has made is among what is waited for."""
-        self.makers -= 1
-        self._reap_strangers()
-
-    def _launched(self, channel: Channel, answer: protocol.Launched, fds: list[int]) -> None:
-        assert self.streams is not None
-        self.started_at = time.time_ns()
-        self.own_processes = answer.own_processes
-        self.mount_namespace_fd = fds[1]
-        self.main = main = Running(answer.pid, fds[0], self.streams)
-        if fds[2:]:
-            self.streams.use_terminal(fds[2])
-        self._listen()
-        failpoint.hit("supervisor-started")
-        self.loop.watch(main.pidfd, IN, lambda _: self._exited(main))
-        main.streams.begin()
-        started = protocol.Started(
-            pid=main.pid, started_at=self.started_at, warnings=answer.warnings
-        )
         try:
-            channel.send(started, [main.pidfd])
-        except Closed:
-            self._hung_up(channel)  # the daemon is gone: the next one will find us
-            return
-        if channel is self.control:
-            self.subscribers.append(channel)
-
-    def _listen(self) -> None:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        # By the folder's fd: an address has room for 107 bytes, a path may be longer (unix(7)).
-        listener.bind(f"/proc/self/fd/{self.folder_fd}/{_SOCKET}")
-        listener.listen(1024)
-        listener.setblocking(False)
-        self.listener = listener
-        self.loop.watch(listener.fileno(), IN, lambda _: self._accept(listener))
-
-    def _accept(self, listener: socket.socket) -> None:
-        try:
-            connection, _ = listener.accept()
+            connection, _ = self.listener.accept()
         except BlockingIOError:
             return
         connection.setblocking(True)
@@ -243,11 +172,10 @@ class Supervisor:
     # Serving a running container
 
     def _subscribe(self, channel: Channel, request: protocol.Subscribe, fds: list[int]) -> None:
-        assert self.main is not None
         status = protocol.Status(
             version=protocol.VERSION,
             pid=self.main.pid,
-            started_at=self.started_at,
+            started_at=self.kept.started_at,
             execs={ident: running.pid for ident, running in self.execs.items()},
         )
         channel.send(status, [self.main.pidfd])
@@ -272,9 +200,9 @@ class Supervisor:
 
     def _past(self, client: protocol.Client) -> bytes:
         """What was logged since the client has read the log: nothing is lost in between."""
-        if not client.since_ns or self.request is None:
+        if not client.since_ns:
             return b""
-        log = self.request.log
+        log = self.kept.log
         reader = logs.Reader(
             log.driver,
             log.path,
@@ -290,28 +218,33 @@ class Supervisor:
     # Execs
 
     def _exec(self, channel: Channel, request: protocol.Exec, fds: list[int]) -> None:
-        assert self.main is not None and self.request is not None
         streams = Streams(
             self.loop,
             tty=request.process.terminal,
             ended=lambda: self._exec_ended(request.id),
             detached=lambda: self._publish(protocol.Detached(exec_id=request.id)),
         )
-        stdio: list[int] = []
+        pipes = Pipes([], [])
         if not request.process.terminal:
-            stdio = streams.open_pipes(stdin=request.open_stdin)
-        place = maker.Place(self.request, self.main.pid, self.main.pidfd)
+            pipes = make_pipes(stdin=request.open_stdin)
+            streams.take(pipes.ours)
+        place = maker.Place(self.kept, self.main.pidfd)
         made = maker.fork(
-            lambda theirs: maker.execute(theirs, place, request, stdio),
-            [*stdio, self.main.pidfd],
+            lambda theirs: maker.execute(theirs, place, request, pipes.theirs),
+            [*pipes.theirs, self.main.pidfd],
         )
         self.makers += 1
-        close_fds(stdio)
+        close_fds(pipes.theirs)
         self.loop.watch(
             made.channel.fileno(),
             IN,
             lambda _: self._exec_answered(made, channel, request, streams, fds),
         )
+
+    def _answered_for(self) -> None:
+        """A maker has gone, and what it has made is among what is waited for."""
+        self.makers -= 1
+        self._reap_strangers()
 
     def _exec_answered(
         self,
@@ -332,7 +265,7 @@ class Supervisor:
             return
         running = Running(answer.pid, fds[0], streams)
         if fds[1:]:
-            streams.use_terminal(fds[1])
+            streams.take(fds[1:])
         self.execs[request.id] = running
         self._answered_for()
         if request.client is not None:
@@ -389,29 +322,31 @@ class Supervisor:
 
     # Ending
 
-    def _exited(self, main: Running) -> None:
+    def _exited(self) -> None:
+        main = self.main
         self.loop.forget(main.pidfd)
         main.exit = process.wait(main.pidfd)
         self._reap_strangers()
-        if not self.own_processes:
-            cgroup.at(self.cgroup_path).kill()  # no pid namespace has ended its other processes
+        if not self.kept.own_processes:
+            cgroup.at(
+                self.kept.cgroup_path
+            ).kill()  # no pid namespace has ended its other processes
         main.streams.drain()
         if not main.streams.outputs:
             self._output_ended()
 
     def _output_ended(self) -> None:
         main = self.main
-        if main is None or main.exit is None or self.ended:
+        if main.exit is None or self.ended:
             return
         self.ended = True
         record = protocol.Exited(
             code=main.exit.code,
             finished_at=time.time_ns(),
-            oom_killed=cgroup.at(self.cgroup_path).oom_kills() > 0,
+            oom_killed=cgroup.at(self.kept.cgroup_path).oom_kills() > 0,
         )
         # Before anybody hears of the exit and starts it anew.
-        assert self.request is not None
-        maker.end(self.request)
+        maker.end(self.kept)
         main.streams.finish()
         self._write_exit(record)
         failpoint.hit("supervisor-exit-written")
@@ -440,27 +375,22 @@ class Supervisor:
             self.listener.close()
             self.listener = None
             try:
-                os.unlink(_SOCKET, dir_fd=self.folder_fd)
+                os.unlink(maker.SOCKET, dir_fd=self.folder_fd)
             except FileNotFoundError:
                 pass  # the container was removed as soon as it had ended
 
     def _clear(self) -> None:
-        """Leave nothing: a maker clears up when its channel ends; a container is ended here."""
-        if self.maker is not None:
-            self.maker.reap()
-        if self.ended:
-            return
-        if self.main is not None:
+        """Only when something went wrong here: nobody would be left to keep the container."""
+        if not self.ended:
             process.send_signal(self.main.pidfd, signal.SIGKILL)
-        if self.cgroup_path:
-            group = cgroup.at(self.cgroup_path)
+            group = cgroup.at(self.kept.cgroup_path)
             group.kill()
             group.remove()
 
 
-def _answer(made: Maker) -> tuple[protocol.Reply, list[int]]:
+def _answer(made: Maker) -> tuple[protocol.Launched | protocol.Failed, list[int]]:
     try:
         frame, fds = made.channel.receive_frame()
     except Closed:
         return protocol.Failed(message="the maker of the process died", step="maker"), []
-    return protocol.maker_answers.decode(frame), fds
+    return protocol.exec_answers.decode(frame), fds
