@@ -389,7 +389,11 @@ def _prerouting() -> list[r.Rule]:
 
 
 def _publish() -> list[r.Rule]:
-    rules = [rule(r.unequal(r.DESTINATION_TYPE, r.LOCAL), _RETURN)]
+    rules = [
+        rule(r.unequal(r.DESTINATION_TYPE, r.LOCAL), _RETURN),
+        # The kernel lets no redirected answer in to ::1; a relay listens there.
+        rule(_IS6, r.equal(r.DESTINATION6, _LOOPBACK6), _RETURN),
+    ]
     for version, check, family, destination in (
         ("4", _IS4, r.IPV4, r.DESTINATION),
         ("6", _IS6, r.IPV6, r.DESTINATION6),
@@ -415,7 +419,6 @@ def _source() -> list[r.Rule]:
         rule(changed, _IS4, r.within("itself4", r.SOURCE, r.DESTINATION), r.masquerade()),
         rule(changed, _IS6, r.within("itself6", r.SOURCE6, r.DESTINATION6), r.masquerade()),
         rule(_IS4, from_loopback, to_container, r.masquerade()),
-        rule(_IS6, r.equal(r.SOURCE6, _LOOPBACK6), to_container, r.masquerade()),
     ]
     for version, check, family in (("4", _IS4, r.IPV4), ("6", _IS6, r.IPV6)):
         fixed = r.mapped("sources" + version, r.IN_LINK)

@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from pinnace.linux import netlink, netns, nftables, process
@@ -16,6 +16,7 @@ from pinnace.linux.nftables import Chain, Content, Table
 from pinnace.linux.nftables_rules import Hook, rule
 from pinnace.network import nameserver
 from pinnace.network.definitions import Definition, Endpoint
+from pinnace.network.host import Host
 from pinnace.runtime.sync import Channel, Closed, close_fds
 
 ADDRESS: Final = "127.0.0.11"
@@ -34,8 +35,9 @@ class Resolution(NamedTuple):
 
 
 class Names:
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, host: Host | None = None) -> None:
         self._folder = folder
+        self._host = host
         self._lock = threading.RLock()
         self._channel: Channel | None = None
         self._holding: set[str] = set()
@@ -81,8 +83,9 @@ class Names:
             # Connected before it runs: it must not see itself unneeded.
             connection = self._find()
             assert connection is not None
-            env = {"PATH": os.environ.get("PATH", "")}
-            self.pid = pid = process.spawn(nameserver.command(path), [listener.fileno()], env)
+            # Where the bridges are, it reaches the containers.
+            inside = self._host.inside if self._host else _directly
+            self.pid = pid = inside(lambda: _spawn(path, listener.fileno()))
         finally:
             listener.close()
         threading.Thread(target=os.waitpid, args=(pid, 0), name="names", daemon=True).start()
@@ -183,24 +186,26 @@ class Names:
 
     # Published ports
 
-    def hold(self, pidfd: int, held: Mapping[str, int]) -> None:
+    def hold(self, pidfd: int, held: Mapping[str, int], relays: Mapping[str, str]) -> None:
         """Keep sockets, by the ports' names, while the daemon is away and the process lives.
 
-        Nobody waits for it: the process may have to be started first.
+        Connections to those in relays are passed on. Nobody waits for all that: the process may
+        have to be started first.
         """
         if held:
             with self._lock:
                 self._holding |= held.keys()
             own = {name: os.dup(fd) for name, fd in held.items()}
-            work = (os.dup(pidfd), own)
+            work = (os.dup(pidfd), own, relays)
             threading.Thread(target=self._hold, args=work, name="ports", daemon=True).start()
 
-    def _hold(self, pidfd: int, held: Mapping[str, int]) -> None:
+    def _hold(self, pidfd: int, held: Mapping[str, int], relays: Mapping[str, str]) -> None:
         try:
             for name, fd in held.items():
+                message = nameserver.Hold(owner=name, relay=relays.get(name, ""))
                 with self._lock:
                     if name in self._holding:  # not released meanwhile
-                        self._tell(nameserver.Hold(owner=name), fds=[pidfd, fd])
+                        self._tell(message, fds=[pidfd, fd])
         finally:
             close_fds([pidfd, *held.values()])
 
@@ -232,6 +237,15 @@ def _hello(channel: Channel) -> nameserver.Known:
     channel.send(nameserver.Hello())
     frame, _ = channel.receive_frame()
     return nameserver.known.decode(frame)
+
+
+def _spawn(path: str, listener_fd: int) -> int:
+    env = {"PATH": os.environ.get("PATH", "")}
+    return process.spawn(nameserver.command(path), [listener_fd], env)
+
+
+def _directly(action: Callable[[], int]) -> int:
+    return action()
 
 
 class _Folder:

@@ -26,6 +26,7 @@ from pinnace.linux import netns, process
 from pinnace.network import dns
 from pinnace.network.dns import Code, Malformed, Question, View, Zone
 from pinnace.network.forwarding import Forwarder, Upstream
+from pinnace.network.relay import Relay
 from pinnace.runtime.sync import Channel, Closed, close_fds
 from pinnace.supervisor.loop import ERR, HUP, IN, Loop
 
@@ -76,10 +77,12 @@ class Detach(Message, frozen=True, kw_only=True):
 class Hold(Message, frozen=True, kw_only=True):
     """The fds: a process, and what is kept open as long as it lives (a published port's socket).
 
-    A second message for the same owner replaces the first.
+    A second message for the same owner replaces the first. With relay, connections to the socket
+    are passed on: `172.17.0.2#80`.
     """
 
     owner: str
+    relay: str = ""
 
 
 class Release(Message, frozen=True, kw_only=True):
@@ -150,6 +153,7 @@ class Server:
         self._zones: dict[str, Zone] = {}
         self._sandboxes: dict[str, _Sandbox] = {}
         self._held: dict[str, list[int]] = {}
+        self._relays: dict[str, Relay] = {}
         self._forwarder = Forwarder(self._loop)
         self._loop.watch(listener.fileno(), IN, self._accept)
 
@@ -197,7 +201,7 @@ class Server:
                 self._drop(ident)
             case Hold(owner=owner):
                 self._release(owner)
-                self._hold(owner, fds)
+                self._hold(request, fds)
             case Release(owner=owner):
                 self._release(owner)
             case NewZone() | DropZone() | Put() | Drop():
@@ -231,14 +235,21 @@ class Server:
         self._drop(ident)
         self._end_if_idle()
 
-    def _hold(self, owner: str, fds: list[int]) -> None:
+    def _hold(self, request: Hold, fds: list[int]) -> None:
+        owner = request.owner
         self._held[owner] = fds
         self._loop.watch(fds[0], IN, lambda events: self._release_and_end(owner))
+        if request.relay:
+            listener = socket.socket(fileno=fds.pop())
+            self._relays[owner] = Relay(self._loop, listener, request.relay)
 
     def _release(self, owner: str) -> None:
         fds = self._held.pop(owner, [])
         if fds:
             self._loop.forget(fds[0])
+        relay = self._relays.pop(owner, None)
+        if relay is not None:
+            relay.close()
         close_fds(fds)
 
     def _release_and_end(self, owner: str) -> None:

@@ -150,8 +150,13 @@ class Networks:
             self._filter.joined |= {each.id for each in missing}
             self._resolve(container, namespace)
         for each in endpoints:
-            if namespace.pidfd >= 0 and each.ports:
-                self._names.hold(namespace.pidfd, self._ports.sockets(each.id))
+            self._hold(each, namespace)
+
+    def _hold(self, endpoint: Endpoint, namespace: Namespace) -> None:
+        """Ports outlive the daemon."""
+        if namespace.pidfd >= 0 and endpoint.ports:
+            held = self._ports.sockets(endpoint.id)
+            self._names.hold(namespace.pidfd, held, ports.relays(endpoint))
 
     def _resolve(self, container: str, namespace: Namespace) -> None:
         named = [each for each in self._register.of_container(container) if self._named(each)]
@@ -278,8 +283,7 @@ class Networks:
             except BaseException:
                 self._ports.release(carrier.id, made)
                 raise
-        if namespace.pidfd >= 0:
-            self._names.hold(namespace.pidfd, self._ports.sockets(carrier.id))
+        self._hold(carrying, namespace)
         return made
 
     def unpublish(self, container: str, going: Sequence[Port]) -> None:

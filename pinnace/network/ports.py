@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from pinnace import errors
 from pinnace.linux import netns
 from pinnace.network.addresses import Address
-from pinnace.network.definitions import Port
+from pinnace.network.definitions import Endpoint, Port
 from pinnace.network.host import Host
 
 _KINDS: Final = {
@@ -178,13 +178,35 @@ def _bound(port: Port) -> socket.socket:
 
 
 def _hosts(request: PortRequest, own: Sequence[Address]) -> list[Address]:
-    """The host's addresses to publish on: of the versions that the container has."""
-    versions = sorted({address.version for address in own})
+    """The host's addresses to publish on: of the versions that the container has.
+
+    IPv6 of the host leads to a container that has only IPv4, too, if it is TCP: by a relay.
+    """
+    versions = {address.version for address in own}
+    if versions == {4} and request.protocol == "tcp" and _has_ipv6():
+        versions.add(6)
     if request.host:
         host = ipaddress.ip_address(request.host)
         return [host] if host.version in versions else []
     anywhere = {4: ipaddress.ip_address("0.0.0.0"), 6: ipaddress.ip_address("::")}
-    return [anywhere[version] for version in versions]
+    return [anywhere[version] for version in sorted(versions)]
+
+
+def _has_ipv6() -> bool:
+    try:
+        return netns.sysctl("ipv6/conf/lo/disable_ipv6") == "0"
+    except FileNotFoundError:
+        return False
+
+
+def relays(endpoint: Endpoint) -> dict[str, str]:
+    """The ports that the kernel can't redirect, by their names, and where they lead."""
+    found = {}
+    for port in endpoint.ports:
+        lost = not endpoint.ipv6 or port.host in ("::", "::1")
+        if port.protocol == "tcp" and ":" in port.host and lost:
+            found[name(port)] = f"{endpoint.ipv6 or endpoint.ipv4}#{port.port}"
+    return found
 
 
 def _ephemeral(host: Host) -> tuple[int, int]:

@@ -79,7 +79,7 @@ class Register:
             return named[0]
         if len(begun) > 1 and ident:
             raise errors.Invalid(
-                f"network {ident} is ambiguous ({len(begun)} matches found based on ID prefix)"
+                f"{len(begun)} matches found based on ID prefix: network {ident} is ambiguous"
             )
         if not begun or not ident:
             raise errors.NotFound(f"network {ident} not found")

@@ -149,7 +149,7 @@ def test_ports_are_held_while_the_container_lives(names, container, tmp_path):
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         address = held.getsockname()
-        names.hold(container.pidfd, {"tcp/127.0.0.1": held.fileno()})
+        names.hold(container.pidfd, {"tcp/127.0.0.1": held.fileno()}, {})
     until(lambda: names.reconnect().held == ["tcp/127.0.0.1"], "the port to be held")
     names.close()
     with socket.socket() as other, pytest.raises(OSError, match="in use"):

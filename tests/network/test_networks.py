@@ -203,9 +203,10 @@ def test_ranges_and_ports_of_no_one(world):  # noqa: F811
     ranged = PortRequest("tcp", 80, "", 8080, 8082)
     box = world.box(ports=[ranged, PortRequest("tcp", 81), PortRequest("udp", 82)])
     ports = box.legs[0].ports
-    assert [port.host_port for port in ports[:1]] == [8081]
+    assert [port.host_port for port in ports[:2]] == [8081, 8081]
     assert all(port.host_port >= 1024 for port in ports)
-    assert [port.port for port in ports] == [80, 81, 82]
+    assert [port.port for port in ports] == [80, 80, 81, 81, 82]
+    assert ports[2].host_port == ports[3].host_port
 
 
 # While containers run
@@ -241,7 +242,10 @@ def test_the_default_route_and_the_ports_follow_the_priority(world):  # noqa: F8
     assert default_route(box) == [back.blocks[0].gateway]
     with serving(box.ns, 80):
         assert ask(world.outside, HOST, 8080) == OUTSIDE
-    assert world.networks.legs(box.id)[0].ports == [Port("tcp", 80, "0.0.0.0", 8080)]
+    assert world.networks.legs(box.id)[0].ports == [
+        Port("tcp", 80, "0.0.0.0", 8080),
+        Port("tcp", 80, "::", 8080),
+    ]
 
 
 def test_predefined_networks_are_not_connected(world):  # noqa: F811

@@ -89,7 +89,8 @@ class World:
         """The daemon starts."""
         self.database = Database(self.folder / "db")
         self.kernel = Host(ENGINE, self.host.fd)
-        self.networks = Networks(Register(self.database), self.kernel, Names(str(self.folder)))
+        names = Names(str(self.folder), self.kernel)
+        self.networks = Networks(Register(self.database), self.kernel, names)
 
     def close(self) -> None:
         self.networks.close()
