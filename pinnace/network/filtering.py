@@ -1,12 +1,12 @@
 """The firewall's tables in the kernel: changed with networks and endpoints, repaired when lost."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from pinnace.linux import nftables
+from pinnace.linux import conntrack, nftables
 from pinnace.linux.netlink import Message
 from pinnace.network import bridge, firewall
-from pinnace.network.definitions import Definition, Endpoint
+from pinnace.network.definitions import Definition, Endpoint, Port
 from pinnace.network.host import Host
 from pinnace.network.register import Register
 
@@ -18,7 +18,8 @@ class Filter:
         self._host = host
         self._register = register
         self._only_router = False
-        self.joined: set[str] = set()  # the endpoints that have their links
+        # The endpoints that have their links, and the ports that are published for them.
+        self.joined: dict[str, list[Port]] = {}
 
     def enable_routing(self, definition: Definition) -> None:
         """A host that was no router is one for our networks only."""
@@ -35,10 +36,33 @@ class Filter:
         self._change(firewall.remove, _segment(definition))
 
     def add(self, *endpoints: Endpoint) -> None:
-        self._change(firewall.add, *(self._leg(each) for each in endpoints))
+        """Those that are there already, with the same ports, are left alone."""
+        with self._register.lock:
+            new = [each for each in endpoints if self.joined.get(each.id) != each.ports]
+            self._change(firewall.add, *(self._leg(each) for each in new))
+            ports = [port for each in new for port in each.ports]
+            known = [port for each in new for port in self.joined.get(each.id, [])]
+            self.joined |= {each.id: each.ports for each in new}
+        self._decide_anew([port for port in ports if port not in known])
 
     def remove(self, *endpoints: Endpoint) -> None:
-        self._change(firewall.remove, *(self._leg(each) for each in endpoints))
+        """Those that are not there are left out."""
+        with self._register.lock:
+            gone = [each for each in endpoints if each.id in self.joined]
+            self._change(firewall.remove, *(self._leg(each) for each in gone))
+            for each in gone:
+                del self.joined[each.id]
+        self._decide_anew([port for each in gone for port in each.ports])
+
+    def adopt(self, endpoints: Iterable[Endpoint]) -> None:
+        """What an earlier daemon has added; `repair` makes it so."""
+        self.joined = {each.id: each.ports for each in endpoints}
+
+    def _decide_anew(self, ports: Iterable[Port]) -> None:
+        """Flows of UDP are led where they were led first, until the kernel forgets them."""
+        for port in ports:
+            if port.protocol == "udp":
+                conntrack.forget_udp(self._host.firewall, port.host_port)
 
     def _leg(self, endpoint: Endpoint) -> firewall.Elements:
         definition = self._register.find(endpoint.network)

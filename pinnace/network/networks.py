@@ -147,7 +147,6 @@ class Networks:
                 interfaces = self._legs.interfaces(endpoints, missing)
                 driver.configure(namespace.netns_fd, interfaces)
             self._filter.add(*endpoints)
-            self._filter.joined |= {each.id for each in missing}
             self._resolve(container, namespace)
         for each in endpoints:
             self._hold(each, namespace)
@@ -190,12 +189,11 @@ class Networks:
         return gone
 
     def _forget(self, gone: Sequence[Endpoint]) -> None:
-        self._filter.remove(*(each for each in gone if each.id in self._filter.joined))
+        self._filter.remove(*gone)
         for each in gone:
             self._ports.release(each.id)
             if each.ports:
                 self._names.release([ports.name(port) for port in each.ports])
-            self._filter.joined.discard(each.id)
             self._names.drop(each)
         self._register.forget(gone)
 
@@ -308,7 +306,7 @@ class Networks:
         with self._register.lock:
             gone = [each for each in self._register.endpoints() if each.container not in running]
             self._register.forget(gone)
-            self._filter.joined = {each.id for each in self._register.endpoints()}
+            self._filter.adopt(self._register.endpoints())
             self._creation.predefine()
             self._filter.repair()
             for each in self._register.networks():

@@ -379,6 +379,27 @@ def test_ports_are_held_while_the_daemon_is_away(world):  # noqa: F811
     world.host.socket().bind(("0.0.0.0", 8080))
 
 
+def test_flows_of_udp_follow_what_is_published(world):  # noqa: F811
+    """The caller's socket stays the same; nothing it sends ends the flow."""
+
+    def listening(box):
+        made = box.ns.socket(kind=socket.SOCK_DGRAM)
+        made.bind(("0.0.0.0", 53))
+        made.settimeout(1)
+        return made
+
+    with world.outside.socket(kind=socket.SOCK_DGRAM) as caller:
+        caller.sendto(b"before", (HOST, 8053))
+        for text in (b"first", b"second"):
+            box = world.box(ports=[published(53, 8053, protocol="udp")])
+            with listening(box) as server:
+                caller.sendto(text, (HOST, 8053))
+                assert server.recv(100) == text
+            keeps = world.box()  # gets in the way of the same address
+            world.networks.release(box.id)
+            assert keeps.ipv4 != box.ipv4
+
+
 def test_a_hundred_networks(world):  # noqa: F811
     for number in range(100):
         world.network(f"n{number}")
