@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
+from contextlib import contextmanager, nullcontext, suppress
 
 import msgspec
 
@@ -256,10 +257,10 @@ class Containers:
         with self._registry.locked(ident) as container:
             status = lifecycle.next(container.state.status, event, ident=ident, id=container.id)
             group = self._runs.cgroup(container)
-            if event is Event.PAUSE:
-                group.freeze()
-            else:
-                group.thaw()
+            try:
+                group.freeze() if event is Event.PAUSE else group.thaw()
+            except FileNotFoundError:
+                raise errors.Conflict(f"container {container.id} is not running") from None
             container.state.status = status
             self._registry.save(container)
         self._events.container(action, container)
@@ -331,11 +332,14 @@ class Containers:
             multiplexed=options.multiplexed,
             detach_keys=options.detach_keys,
             initial=initial,
+            head=options.head,
             since_ns=since,
         )
         self._events.container("attach", container)
         with self._registry.locked(container.id):
             if container.id not in self._runs.live:
+                os.write(fd, client.head)  # now: who waits for it is to start the container
+                client = msgspec.structs.replace(client, head=b"")
                 self._runs.attach_pending(container.id, client, os.dup(fd))
                 return
         keepers.request(
@@ -378,10 +382,7 @@ class Containers:
         """An image of the container as it is now; its id."""
         container = self._registry.get(ident)
         self._check(container, Event.COMMIT, ident)
-        freeze = pause and container.state.status is Status.RUNNING
-        if freeze:
-            self.pause(ident)
-        try:
+        with self._at_rest(ident) if pause else nullcontext():
             image = self._files.commit(
                 container,
                 repo=repo,
@@ -391,11 +392,22 @@ class Containers:
                 changes=changes,
                 config=config,
             )
-        finally:
-            if freeze:
-                self.unpause(ident)
         self._events.container("commit", container, {"comment": comment, "imageID": image})
         return image
+
+    @contextmanager
+    def _at_rest(self, ident: str) -> Iterator[None]:
+        """Frozen meanwhile, if it runs; as it may end before or after, that is no error."""
+        try:
+            self.pause(ident)
+        except errors.PinnaceError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            with suppress(errors.PinnaceError):
+                self.unpause(ident)
 
     @staticmethod
     def _check(container: Container, event: Event, ident: str) -> None:

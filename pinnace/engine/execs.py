@@ -123,7 +123,8 @@ class Execs:
             record = self.check(exec_id)
             record.running = True
             container = self._registry.get(record.container_id)
-            request = self._request(record, container, console_size, initial, attached=not detach)
+            client = None if detach else _client(record.config, initial, multiplexed=not tty)
+            request = self._request(record, container, console_size, client)
             self._publish("exec_start: " + " ".join(record.config.cmd), container, record)
             fds = [client_fd] if client_fd is not None and request.client else []
             self._execute(record, container, request, fds)
@@ -156,20 +157,10 @@ class Execs:
         record: ExecRecord,
         container: Container,
         console_size: tuple[int, int] | None,
-        initial: bytes,
-        *,
-        attached: bool,
+        client: protocol.Client | None,
     ) -> protocol.Exec:
         config = record.config
         process = exec_process(container, config, console_size, self._machine)
-        client = protocol.Client(
-            stdin=config.attach_stdin,
-            stdout=config.attach_stdout,
-            stderr=config.attach_stderr,
-            multiplexed=not config.tty,
-            detach_keys=config.detach_keys,
-            initial=initial,
-        )
         return protocol.Exec(
             id=record.id,
             process=process,
@@ -177,7 +168,7 @@ class Execs:
             user=config.user or container.config.user,
             groups=list(container.host_config.group_add),
             open_stdin=config.attach_stdin,
-            client=client if attached else None,
+            client=client,
         )
 
     def _seccomp(
@@ -231,6 +222,18 @@ class Execs:
         more: dict[str, str] | None = None,
     ) -> None:
         self._events.container(action, container, {"execID": record.id, **(more or {})})
+
+
+def _client(config: ExecConfig, initial: bytes, *, multiplexed: bool) -> protocol.Client:
+    """Whether there are frames is said at the start; docker-py wants them of a terminal too."""
+    return protocol.Client(
+        stdin=config.attach_stdin,
+        stdout=config.attach_stdout,
+        stderr=config.attach_stderr,
+        multiplexed=multiplexed,
+        detach_keys=config.detach_keys,
+        initial=initial,
+    )
 
 
 def exec_process(

@@ -9,7 +9,7 @@ from bench.wire import Client
 from tests.harness.deadline import until
 from tests.harness.docker import Docker
 from tests.harness.engine import Engine
-from tests.harness.streams import execute
+from tests.harness.streams import Attached, execute
 
 pytestmark = pytest.mark.root
 
@@ -49,6 +49,15 @@ def test_a_terminal_is_one_raw_stream(api: Client, box: str) -> None:
 
     with running:
         assert running.rest() == b"/dev/pts/0\r\nerr\r\n"
+
+
+def test_the_start_says_whether_there_are_frames(api: Client, box: str) -> None:
+    """As docker-py does it: a terminal at creation, and a start that knows of none."""
+    body = {"AttachStdout": True, "Tty": True, "Cmd": ["tty"]}
+    made = api.ok("POST", f"/containers/{box}/exec", body).json()["Id"]
+
+    with Attached(*api.hijack(f"/exec/{made}/start", {"Tty": False})) as running:
+        assert running.streams() == {1: b"/dev/pts/0\r\n"}
 
 
 def test_stdin_and_half_close(engine: Engine, api: Client, box: str) -> None:
