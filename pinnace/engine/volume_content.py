@@ -13,7 +13,7 @@ from typing import Final
 from pinnace import errors
 from pinnace.engine.documents import MountPoint
 from pinnace.linux import mount
-from pinnace.store import merged
+from pinnace.store import merged, trees
 from pinnace.store.merged import Directory
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -157,23 +157,7 @@ def _dress(fd: int, attributes: Sequence[tuple[str, bytes]], status: os.stat_res
 
 def size(path: str) -> int:
     """The bytes of the files below path; what vanishes meanwhile counts as nothing."""
-    sizes: dict[tuple[int, int], int] = {}
-    try:
-        for _, _, names, folder_fd in os.fwalk(path):
-            for name in names:
-                status = _status(name, folder_fd)
-                if status is not None:
-                    sizes[status.st_dev, status.st_ino] = status.st_size
-    except FileNotFoundError:
-        pass
-    return sum(sizes.values())
-
-
-def _status(name: str, folder_fd: int) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
+    return trees.measure(path).size
 
 
 @contextmanager

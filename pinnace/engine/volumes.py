@@ -7,10 +7,10 @@ Rule 1: a volume that a container refers to, running or not, is not removed (`_h
 Rule 2: only what carries a name of ours is ever swept: an unknown folder is somebody's data.
 """
 
+import logging
 import os
 import re
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +25,7 @@ from pinnace.engine import filters as words
 from pinnace.engine.documents import MountPoint, Record
 from pinnace.engine.events import Events
 from pinnace.engine.filters import Filters
+from pinnace.store import trees
 from pinnace.store.database import Database, Taken
 
 Shown: TypeAlias = dict[str, Any]
@@ -34,6 +35,8 @@ ANONYMOUS: Final = "com.docker.volume.anonymous"
 CHARACTERS: Final = "[a-zA-Z0-9][a-zA-Z0-9_.-]"
 _GRAMMAR: Final = re.compile(rf"{CHARACTERS}+\Z")
 _REMOVED: Final = ".removed-"
+
+_log = logging.getLogger(__name__)
 _PRUNE: Final = frozenset({"label", "label!", "all"})
 
 
@@ -69,7 +72,7 @@ class Volumes:
     def _sweep(self) -> None:
         for name in os.listdir(self._folder):
             if name.startswith(_REMOVED):
-                shutil.rmtree(f"{self._folder}/{name}", ignore_errors=True)
+                self._delete(name)
 
     def data(self, name: str) -> str:
         """Where a volume's files are."""
@@ -152,19 +155,35 @@ class Volumes:
             if force and name not in self._volumes:
                 return
             removed = self._remove(self._get(name))
-        shutil.rmtree(removed, ignore_errors=True)
+        self._delete(removed)
+
+    def _delete(self, name: str) -> None:
+        path = f"{self._folder}/{name}"
+        try:
+            folder_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            for entry in os.listdir(folder_fd):
+                for _ in trees.delete(folder_fd, entry):
+                    pass
+            os.rmdir(path)
+        except OSError as error:
+            _log.warning("what a volume was stays in %s: %s", path, error)
+        finally:
+            os.close(folder_fd)
 
     def _remove(self, volume: Volume) -> str:
-        """Forget a volume that nothing refers to; where its files are now, to be deleted."""
+        """Forget a volume that nothing refers to; its folder's name now, to be deleted."""
         if holders := self._holders.get(volume.name):
             listed = ", ".join(sorted(holders))
             raise errors.Conflict(f"remove {volume.name}: volume is in use - [{listed}]")
         self._database.delete_volume(volume.name)
         del self._volumes[volume.name]
         # Out of the way by one rename: files may be many, and the name is free at once.
-        removed = f"{self._folder}/{_REMOVED}{secrets.token_hex(8)}"
+        removed = f"{_REMOVED}{secrets.token_hex(8)}"
         try:
-            os.rename(f"{self._folder}/{volume.name}", removed)
+            os.rename(f"{self._folder}/{volume.name}", f"{self._folder}/{removed}")
         except FileNotFoundError:
             pass
         self._events.volume("destroy", volume.name, {"driver": DRIVER})
@@ -183,9 +202,9 @@ class Volumes:
                 if words.prunable(filters, volume.labels or {}):
                     removed[volume.name] = self._remove(volume)
         reclaimed = 0
-        for path in removed.values():
-            reclaimed += volume_content.size(path)
-            shutil.rmtree(path, ignore_errors=True)
+        for name in removed.values():
+            reclaimed += volume_content.size(f"{self._folder}/{name}")
+            self._delete(name)
         self._events.volume("prune", "", {"reclaimed": str(reclaimed)})
         return list(removed), reclaimed
 
@@ -269,8 +288,8 @@ class Volumes:
                 # Another container may have it, by --volumes-from.
                 if own and point.name in self._volumes and point.name not in self._holders:
                     removed.append(self._remove(self._volumes[point.name]))
-        for path in removed:
-            shutil.rmtree(path, ignore_errors=True)
+        for name in removed:
+            self._delete(name)
 
     # Around a run
 

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
+from pinnace.linux import syscall
+
+_BELOW = syscall.RESOLVE_BENEATH | syscall.RESOLVE_NO_SYMLINKS | syscall.RESOLVE_NO_XDEV
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -50,29 +53,48 @@ def _empty(parent_fd: int, name: str, moved: list[str]) -> Iterator[None]:
 
 
 def measure(path: str) -> Usage:
-    """Count what is in a folder, which may change meanwhile; not what no path name reaches."""
+    """Count what is in a folder, which may change meanwhile; not what no path name reaches.
+
+    The kernel resolves each name below the folder and follows no link: a container that swaps
+    its folders for links has nothing counted that is not its own.
+    """
+    try:
+        root_fd = os.open(path, _OPEN)
+    except OSError:
+        return Usage(0, 1)
+    try:
+        return _measure(root_fd)
+    finally:
+        os.close(root_fd)
+
+
+def _measure(root_fd: int) -> Usage:
     size = inodes = 0
     seen: set[int] = set()
-    names = [path]
+    names = ["."]
     while names:
         inodes += 1
+        name = names.pop()
         try:
-            listing = os.scandir(names.pop())
+            fd = syscall.openat2(root_fd, name, _OPEN, resolve=_BELOW)
         except OSError:
             continue
-        with listing:
-            for entry in listing:
-                if entry.is_dir(follow_symlinks=False):
-                    names.append(entry.path)
-                    continue
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except OSError:
-                    continue
-                if status.st_nlink > 1:
-                    if status.st_ino in seen:
+        try:
+            with os.scandir(fd) as listing:
+                for entry in listing:
+                    if entry.is_dir(follow_symlinks=False):
+                        names.append(f"{name}/{entry.name}")
                         continue
-                    seen.add(status.st_ino)
-                size += status.st_size
-                inodes += 1
+                    try:
+                        status = entry.stat(follow_symlinks=False)
+                    except OSError:
+                        continue
+                    if status.st_nlink > 1:
+                        if status.st_ino in seen:
+                            continue
+                        seen.add(status.st_ino)
+                    size += status.st_size
+                    inodes += 1
+        finally:
+            os.close(fd)
     return Usage(size, inodes)

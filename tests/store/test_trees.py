@@ -66,3 +66,19 @@ def test_measuring_counts_as_docker_does(tmp_path: Path) -> None:
 
     assert trees.measure(str(tmp_path)) == trees.Usage(size=8, inodes=4)
     assert trees.measure(str(tmp_path / "never")) == trees.Usage(size=0, inodes=1)
+
+
+def test_measuring_follows_no_link_and_no_depth(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/usr")
+    folder_fd = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=folder_fd)
+        below_fd = os.open("d", os.O_RDONLY, dir_fd=folder_fd)
+        os.close(folder_fd)
+        folder_fd = below_fd
+    os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=folder_fd))
+    os.close(folder_fd)
+
+    usage = trees.measure(str(tmp_path))
+
+    assert usage == trees.Usage(size=len("/usr"), inodes=1 + 1 + 1500 + 1)
