@@ -36,6 +36,7 @@ IPVLAN_FLAGS: Final = {"bridge": 0, "private": 1, "vepa": 2}
 # Keys of `settings`: ipv4 DEVCONF numbers (linux/ip.h), so that no file need be written.
 ROUTE_LOCALNET: Final = 26
 FORWARDING: Final = 1
+ARP_NOTIFY: Final = 22
 
 
 class Link(NamedTuple):

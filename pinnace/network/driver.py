@@ -78,6 +78,7 @@ def _sysctls(endpoint: Endpoint) -> list[tuple[str, str]]:
     found = [(f"ipv6/conf/{endpoint.interface}/disable_ipv6", "0" if endpoint.ipv6 else "1")]
     if endpoint.ipv6:
         found.append((f"ipv6/conf/{endpoint.interface}/accept_ra", "0"))
+        found.append((f"ipv6/conf/{endpoint.interface}/ndisc_notify", "1"))
     given = endpoint.options.get(SYSCTLS, "")
     for setting in given.split(",") if given else ():
         name, _, value = setting.partition("=")
@@ -125,6 +126,8 @@ def _messages(index: int, wanted: Interface) -> list[Message]:
     messages = [
         routes.add_address(index, address.packed, prefix) for address, prefix in wanted.addresses
     ]
+    # Going up, it says where its addresses are now: someone else may have had them just before.
+    messages.append(links.set_ipv4(index, {links.ARP_NOTIFY: 1}))
     messages.append(links.change(index, up=True))
     messages += [routes.add_route(index, gateway=each.packed) for each in wanted.gateways]
     if wanted.on_link_default:
