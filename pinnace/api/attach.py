@@ -62,16 +62,27 @@ def stream_head(request: Request, multiplexed: bool) -> bytes:
     ).encode()
 
 
-def hijack(engine: Engine, container: Container, options: AttachOptions, head: bytes) -> Hijack:
+def hijack(
+    engine: Engine,
+    container: Container,
+    options: AttachOptions,
+    head: bytes,
+    *,
+    bridged: bool = False,
+) -> Hijack:
     def take(fd: int, initial: bytes) -> bytes:
         try:
             engine.containers.attach(container.id, options, fd, initial)
         except errors.PinnaceError as error:
-            return said(f"Error attaching: {error.message}\n", options.multiplexed)
+            return options.head + said(f"Error attaching: {error.message}\n", options.multiplexed)
         return b""
 
-    # Who reads the head may start the container, and must not miss what it prints then. Before
-    # that it prints nothing.
+    # Who reads the head may start the container, or make it say something, and must not miss what
+    # it prints then: it is attached by that time. A container that runs may print at any moment,
+    # so there the head is sent by who attaches the client.
+    if container.state.running and options.stream and not options.logs and not bridged:
+        options = replace(options, head=head)
+        return Hijack(b"", take, Order.BEFORE_HEAD)
     silent = not container.state.running and not options.logs
     return Hijack(head, take, Order.BEFORE_HEAD if silent else Order.AFTER_HEAD_SENT)
 
@@ -90,7 +101,7 @@ async def attach_websocket(engine: Engine, request: Request) -> Reply:
     if not websocket.wants_upgrade(request):
         return messages.text(400, "not websocket protocol")
     kind = websocket.Opcode.BINARY if request.version >= (1, 28) else websocket.Opcode.TEXT
-    reply = hijack(engine, container, options, websocket.accept_head(request))
+    reply = hijack(engine, container, options, websocket.accept_head(request), bridged=True)
     return replace(reply, through=partial(websocket.bridge, kind=kind))
 
 

@@ -4,7 +4,10 @@ import msgspec
 
 
 class AttachOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """`multiplexed`: frames per stream (never with a terminal); else the bytes as they are."""
+    """`multiplexed`: frames per stream (never with a terminal); else the bytes as they are.
+
+    `head` is sent to the client as soon as it is attached, before anything else.
+    """
 
     stdin: bool = False
     stdout: bool = False
@@ -13,6 +16,7 @@ class AttachOptions(msgspec.Struct, frozen=True, kw_only=True):
     logs: bool = False
     detach_keys: str = ""
     multiplexed: bool = True
+    head: bytes = b""
 
 
 class LogOptions(msgspec.Struct, frozen=True, kw_only=True):

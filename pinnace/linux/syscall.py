@@ -235,10 +235,13 @@ def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 
     return check(_prctl(option, arg2, arg3, arg4, arg5), f"prctl {option}")
 
 
+_name = ctypes.create_string_buffer(16)  # made once: a new array type costs memory
+
+
 def prctl_name(name: bytes) -> None:
     """PR_SET_NAME: at most 15 bytes are kept."""
-    buffer = ctypes.create_string_buffer(name[:15])
-    check(_prctl(15, ctypes.addressof(buffer), 0, 0, 0), "prctl PR_SET_NAME")
+    _name.value = name[:15]
+    check(_prctl(15, ctypes.addressof(_name), 0, 0, 0), "prctl PR_SET_NAME")
 
 
 def sethostname(name: bytes) -> None:

@@ -53,8 +53,9 @@ class Log(msgspec.Struct, frozen=True):
 class Client(msgspec.Struct, frozen=True):
     """A caller's connection that is handed to the supervisor, as one fd of the message.
 
-    `initial` is what the caller sent ahead, to be taken as standard input. With `since_ns` it
-    is first sent what the log has of later times: it has seen the log up to then.
+    `head` is sent to it first. `initial` is what the caller sent ahead, to be taken as standard
+    input. With `since_ns` it is first sent what the log has of later times: it has seen the log
+    up to then.
     """
 
     stdin: bool = False
@@ -63,6 +64,7 @@ class Client(msgspec.Struct, frozen=True):
     multiplexed: bool = True
     detach_keys: str = ""
     initial: bytes = b""
+    head: bytes = b""
     since_ns: int = 0
 
 

@@ -285,8 +285,8 @@ class Streams:
         """Hand the process's streams to a client, after `past`, which is framed for it."""
         client = Attached(self.loop, fd, wanted, self)
         self.clients.append(client)
-        if past:
-            client.pending += past
+        if wanted.head or past:
+            client.pending += wanted.head + past
             client.resume()
 
     def drop(self, client: Attached) -> None:
