@@ -36,7 +36,8 @@ def overlay(stack: Layers, owner: Owner) -> int:
         with process.file_identity(owner.uid, owner.gid):
             return mount.create(context)
     except OSError as error:
-        if error.errno != errno.EINVAL or mount.takes_fds("overlay", "lowerdir+"):
+        unknown = error.errno in (errno.EINVAL, errno.EOPNOTSUPP)
+        if not unknown or mount.takes_fds("overlay", "lowerdir+"):
             raise
     finally:
         for fd in opened:

@@ -81,7 +81,7 @@ def test_magic_links_are_refused() -> None:
 
 
 @pytest.mark.root
-def test_a_file_system_is_made_detached_and_attached() -> None:
+def test_a_file_system_is_made_detached_and_attached(tmp_path: Path) -> None:
     def make(path: str) -> tuple[list[str], str]:
         mount.set_propagation("/", mount.MS_PRIVATE | mount.MS_REC)
         fd = mount.filesystem("tmpfs", [Option("size", "64k"), Option("mode", "750")])
@@ -91,8 +91,7 @@ def test_a_file_system_is_made_detached_and_attached() -> None:
         entry = next(e for e in mount.mountinfo() if e.target == path)
         return os.listdir(path), entry.super_options
 
-    path = "/mnt"
-    names, options = child.call(lambda: make(path), flags=syscall.CLONE_NEWNS)
+    names, options = child.call(lambda: make(str(tmp_path)), flags=syscall.CLONE_NEWNS)
 
     assert names == ["inside"]
     assert "size=64k" in options and "mode=750" in options
@@ -119,12 +118,12 @@ def test_the_kernels_reason_is_in_the_error() -> None:
 
 
 @pytest.mark.root
-def test_the_old_root_is_out_of_sight() -> None:
+def test_the_old_root_is_out_of_sight(tmp_path: Path) -> None:
     def enter() -> tuple[list[str], list[str]]:
         mount.set_propagation("/", mount.MS_PRIVATE | mount.MS_REC)
         fd = mount.filesystem("tmpfs")
         os.mkdir("only", dir_fd=fd)
-        target = os.open("/mnt", os.O_PATH)
+        target = os.open(tmp_path, os.O_PATH)
         mount.attach(fd, target)
         mount.enter_root(fd)
         return os.listdir("/"), os.listdir("/..")
