@@ -34,6 +34,7 @@ _AT_ONCE: Final = 32  # questions of one container, before others have a turn
 _STREAMS: Final = 64  # TCP connections of one container
 _PATIENCE: Final = 10.0  # seconds that a silent TCP connection is kept
 _LONGEST: Final = 65535
+_FILES: Final = 1 << 20  # a container takes four, a port two
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
@@ -139,6 +140,7 @@ def command(path: str) -> list[str]:
 def main(path: str) -> None:
     process.set_title("pinnace:names")
     process.hide_from_tracers()
+    process.set_rlimit(os.getpid(), "RLIMIT_NOFILE", _FILES, _FILES)
     os.set_inheritable(3, False)
     server = Server(socket.socket(fileno=3), path)
     server.run()

@@ -1,6 +1,8 @@
 """Networks and endpoints: what is refused, what moves while a container runs, what is left."""
 
+import os
 import socket
+import threading
 
 import pytest
 
@@ -10,7 +12,7 @@ from pinnace.network import dns, firewall
 from pinnace.network.addresses import BlockConfig
 from pinnace.network.creation import Request
 from pinnace.network.definitions import IF_NAME, NAME, SYSCTLS, Port
-from pinnace.network.legs import Wanted
+from pinnace.network.legs import Sandbox, Wanted
 from pinnace.network.names import ADDRESS
 from pinnace.network.networks import Namespace
 from pinnace.network.ports import PortRequest
@@ -429,3 +431,41 @@ def test_macvlan_gives_a_link_of_its_own_on_the_hosts(world):  # noqa: F811
     assert links.get(box.ns.netlink, "eth0") is None
     with pytest.raises(errors.Failed, match="parent=eth7 is not found"):
         world.network("x", driver="macvlan", options={"parent": "eth7"})
+
+
+def test_many_at_once(world):  # noqa: F811
+    """Starts and ends in eight threads: no address twice, nothing left."""
+    world.network("back")
+    before = elements(world)
+    failures = []
+    pidfd = os.pidfd_open(os.getpid())
+
+    def live(number):
+        try:
+            for turn in range(6):
+                ns = world.namespace()
+                ident = f"{number:02d}{turn:02d}".ljust(64, "0")
+                sandbox = Sandbox(ident, f"t{number}-{turn}")
+                requests = [PortRequest("tcp", 80)]
+                legs = world.networks.plan(sandbox, [Wanted("bridge"), Wanted("back")], requests)
+                world.networks.join(ident, Namespace(ns.fd, pidfd))
+                assert [len(leg.ports) for leg in legs] == [0, 2]
+                if turn % 2:
+                    world.networks.release(ident)
+        except Exception as error:  # noqa: BLE001 (told by the test's thread)
+            failures.append(error)
+
+    threads = [threading.Thread(target=live, args=(number,)) for number in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert failures == []
+    left = world.networks.members(world.networks.find("bridge").id)
+    assert len({leg.ipv4 for leg in left}) == len(left) == 24
+    others = world.networks.members(world.networks.find("back").id)
+    assert len({leg.ports[0].host_port for leg in others}) == 24
+    for leg in left:
+        world.networks.release(leg.container)
+    assert elements(world) == before
+    os.close(pidfd)
