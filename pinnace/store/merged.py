@@ -149,11 +149,15 @@ class Directory:
         """The content of a regular file for reading; None when there is none of that name."""
         for fd in self._fds:
             try:
-                status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                path_fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
             except FileNotFoundError:
                 continue
-            if not stat.S_ISREG(status.st_mode):
-                return None
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            return os.open(name, flags, dir_fd=fd)
+            try:
+                if not stat.S_ISREG(os.fstat(path_fd).st_mode):
+                    return None
+                # What was looked at, not what has its name by now: a container could put a
+                # device there, and to open one is to act on it.
+                return os.open(f"/proc/self/fd/{path_fd}", os.O_RDONLY | os.O_CLOEXEC)
+            finally:
+                os.close(path_fd)
         return None

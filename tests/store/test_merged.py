@@ -1,4 +1,5 @@
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,13 @@ def test_no_layers_are_an_empty_tree() -> None:
         assert not root
         assert root.stat() is None
         assert root.find("a/b") is None
+
+
+def test_what_has_a_files_name_by_now_is_not_opened(tmp_path: Path) -> None:
+    """The name may change between the look and the opening, here as early as can be."""
+    os.mkfifo(tmp_path / "fifo")
+    os.mknod(tmp_path / "device", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    (tmp_path / "link").symlink_to("/etc/passwd")
+
+    with merged.Directory.open([str(tmp_path)]) as folder:
+        assert [folder.open_file(name) for name in ("fifo", "device", "link")] == [None] * 3
