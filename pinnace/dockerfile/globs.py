@@ -106,15 +106,9 @@ class _Parser:
             raise ValueError("escape at the end")
         character = self._pattern[self._at]
         self._at += 1
-        if not (character.isascii() and character.isalnum()):
-            return character
         if character in _CLASSES:
             return Class("\\" + character)
-        if character in _CONDITIONS:
-            return Wild.NEVER
-        if character not in _CONTROLS:
-            raise ValueError("invalid escape sequence")
-        return _CONTROLS[character]
+        return Wild.NEVER if character in _CONDITIONS else _unescaped(character)
 
     def _class(self) -> Class:
         negated = self._pattern.startswith("^", self._at)
@@ -146,7 +140,15 @@ class _Parser:
         self._at += 1
         if escaped and character in _CLASSES:
             return "\\" + character
-        return re.escape(character)
+        return re.escape(_unescaped(character) if escaped else character)
+
+
+def _unescaped(character: str) -> str:
+    if character.isascii() and not character.isalnum():
+        return character
+    if character not in _CONTROLS:
+        raise ValueError("invalid escape sequence")
+    return _CONTROLS[character]
 
 
 def _kind(pattern: str) -> Kind:

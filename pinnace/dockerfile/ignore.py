@@ -3,7 +3,8 @@
     patterns = ignore.read(data);  matcher = ignore.Matcher(patterns);  matcher.matches("a/b")
 
 Rule 1: the last pattern that fits decides; "!" takes back. A pattern that fits a folder fits all
-that is below it.
+that is below it, if it was asked about the folder: one is only asked where it could change
+something. So "a/*", "!a" takes nothing back: nothing had left out the folder itself.
 Rule 2: patterns mean what moby/patternmatcher makes of them, its oddities included: ** of any
 depth, "**" before a name without a slash fits the name's end, a backslash escapes.
 """
@@ -82,13 +83,15 @@ def parse(text: str) -> Pattern | None:
 
 
 class Matcher:
-    """Many patterns at once: those of one kind and sign that follow each other are one test."""
+    """Many patterns at once: those of one sign that follow each other are one test."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         parsed = (parse(text) for text in patterns)
         self.patterns = tuple(pattern for pattern in parsed if pattern is not None)
         runs = groupby(self.patterns, key=lambda pattern: pattern.exception)
         self._runs = [_Run(exception, list(run)) for exception, run in runs]
+        # Of the folders, which runs fit them: a folder has many files.
+        self._folders: dict[str, tuple[bool, ...]] = {"": (False,) * len(self._runs)}
 
     def __bool__(self) -> bool:
         return bool(self.patterns)
@@ -99,12 +102,28 @@ class Matcher:
 
     def matches(self, path: str) -> bool:
         """Whether a path with slashes, relative to the context, is left out."""
-        matched = False
-        for run in self._runs:
-            # A pattern is only asked while it could change something.
-            if run.exception == matched and run.matches(path):
-                matched = not matched
-        return matched
+        folder = path.rpartition("/")[0]
+        return self._judged(path, self._folder(folder))[0]
+
+    def _folder(self, path: str) -> tuple[bool, ...]:
+        unknown: list[str] = []
+        while (fits := self._folders.get(path)) is None:
+            unknown.append(path)
+            path = path.rpartition("/")[0]
+        for folder in reversed(unknown):
+            fits = self._folders[folder] = self._judged(folder, fits)[1]
+        return fits
+
+    def _judged(self, path: str, above: tuple[bool, ...]) -> tuple[bool, tuple[bool, ...]]:
+        """Whether it is left out, and which runs fit it or a folder above."""
+        left_out = False
+        fits: list[bool] = []
+        for run, inherited in zip(self._runs, above, strict=True):
+            fit = inherited or (run.exception == left_out and run.fits(path))
+            if fit:
+                left_out = not run.exception
+            fits.append(fit)
+        return left_out, tuple(fits)
 
     def may_hold_exceptions(self, folder: str) -> bool:
         """Whether something below a folder that is left out may be taken back by a "!"."""
@@ -135,23 +154,8 @@ class _Run:
         self._suffixes = tuple(suffixes)
         tokens = [pattern.tokens for pattern in patterns if pattern.kind is Kind.TOKENS]
         self._fits_tokens = globs.test(tokens) if tokens else None
-        self._folders: dict[str, bool] = {"": False, ".": False}
 
-    def matches(self, path: str) -> bool:
-        return self._fits(path) or self._folder(path.rpartition("/")[0])
-
-    def _folder(self, path: str) -> bool:
-        """Of a folder, which is remembered: it has many files."""
-        unknown: list[str] = []
-        while (known := self._folders.get(path)) is None:
-            unknown.append(path)
-            path = path.rpartition("/")[0]
-        for folder in reversed(unknown):
-            known = known or self._fits(folder)
-            self._folders[folder] = known
-        return known
-
-    def _fits(self, path: str) -> bool:
+    def fits(self, path: str) -> bool:
         if path in self._exact or path.startswith(self._prefixes) or path.endswith(self._suffixes):
             return True
         return self._fits_tokens is not None and self._fits_tokens(path)

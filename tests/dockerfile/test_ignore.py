@@ -104,6 +104,9 @@ def test_a_pattern_fits_a_path_or_one_of_its_folders(
         (["*.md", "!README*.md", "README-secret.md"], "README-secret.md", True),
         ([], "any/path", False),
         (["docs", "", "  "], "docs", True),
+        (["t/*", "!t"], "t/a", True),
+        (["t", "!t"], "t/a", False),
+        (["*", "!t/dir/*", "t/dir"], "t/dir/a", False),
     ],
 )
 def test_the_last_pattern_that_fits_decides(patterns: list[str], path: str, matches: bool) -> None:
@@ -114,7 +117,7 @@ def test_the_last_pattern_that_fits_decides(patterns: list[str], path: str, matc
     "pattern",
     [
         *("[]a]", "[-]", "[x-]", "[-x]", "\\", "[a-b-c]", "[", "[^", "[^bc", "a[", "a\\"),
-        *("[z-a]", "\\g", "[\\"),
+        *("[z-a]", "\\g", "\\é", "[\\q]", "[\\"),
     ],
 )
 def test_a_malformed_pattern_is_refused(pattern: str) -> None:
