@@ -40,6 +40,8 @@ def main(argv: Sequence[str]) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{(error.strerror or str(error)).lower()}", args)
+    finally:
+        sys.stdout.flush()  # the console script ends without the interpreter's own flush
 
 
 def _warn(warnings: Iterable[str]) -> None:
