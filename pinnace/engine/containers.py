@@ -187,13 +187,13 @@ class Containers:
         if not self._mark_stopped(container):
             ended.cancel()
             return
-        try:
+        # Who has just ended by itself is waited for too: its end is told before ours is.
+        with suppress(errors.Conflict):
             self._signal(container, number)
+        try:
             ended.result(patience)
-        except errors.Conflict:
-            pass  # it has just ended by itself
         except NotYet:
-            self._kill_and_wait(container)
+            self._kill_and_wait(container, ended)
 
     def _mark_stopped(self, container: Container) -> bool:
         """No restart policy shall start it again; False if it does not run anyway."""
@@ -208,13 +208,11 @@ class Containers:
         self._runs.signal(container, number)
         self._events.container("kill", container, {"signal": str(number)})
 
-    def _kill_and_wait(self, container: Container) -> None:
-        ended = self._waits.for_exit(container.id)
-        try:
+    def _kill_and_wait(self, container: Container, ended: "Future[Exit]") -> None:
+        with suppress(errors.Conflict):
             self._signal(container, signal.SIGKILL)
+        try:
             ended.result(_KILL_PATIENCE)
-        except errors.Conflict:
-            ended.cancel()
         except NotYet:
             raise errors.Failed(
                 f"cannot stop container: {container.id}: tried to kill container, "
@@ -227,8 +225,11 @@ class Containers:
         container = self._registry.get(ident)
         lifecycle.next(container.state.status, Event.KILL, ident=ident, id=container.id)
         if number == 9:
-            self._mark_stopped(container)
-            self._kill_and_wait(container)
+            ended = self._waits.for_exit(container.id)
+            if self._mark_stopped(container):
+                self._kill_and_wait(container, ended)
+            else:
+                ended.cancel()
             return
         if number == self._stop_signal(container):
             self._mark_stopped(container)
