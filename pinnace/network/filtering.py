@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 
-from pinnace.linux import conntrack, nftables
+from pinnace.linux import conntrack, links, nftables
 from pinnace.linux.netlink import Message
 from pinnace.network import bridge, firewall
 from pinnace.network.definitions import Definition, Endpoint, Port
@@ -17,17 +17,20 @@ class Filter:
     def __init__(self, host: Host, register: Register) -> None:
         self._host = host
         self._register = register
-        self._only_router = False
+        self._former: dict[int, set[str]] = {4: set(), 6: set()}
         # The endpoints that have their links, and the ports that are published for them.
         self.joined: dict[str, list[Port]] = {}
 
     def enable_routing(self, definition: Definition) -> None:
         """A host that was no router is one for our networks only."""
-        if definition.driver == "bridge":
-            was_off = self._host.enable_forwarding(ipv6=definition.ipv6)
-            if was_off and not self._only_router:
-                self._only_router = True
-                self.repair()
+        if definition.driver != "bridge":
+            return
+        own = {each.link for each in self._register.networks()} | {definition.link}
+        present = {each.name for each in links.dump(self._host.netlink)} - own
+        for version, wanted in ((4, definition.ipv4), (6, definition.ipv6)):
+            if wanted and self._host.enable_forwarding(version):
+                self._former[version] |= present
+                self._change(firewall.add, firewall.of_former(self._former))
 
     def add_network(self, definition: Definition) -> None:
         self._change(firewall.add, _segment(definition))
@@ -57,6 +60,12 @@ class Filter:
     def adopt(self, endpoints: Iterable[Endpoint]) -> None:
         """What an earlier daemon has added; `repair` makes it so."""
         self.joined = {each.id: each.ports for each in endpoints}
+        table = firewall.tables(self._host.engine)[0]
+        sets = nftables.names(self._host.firewall, table).sets
+        for version, name in firewall.FORMER.items():
+            if name in sets:
+                found = nftables.elements(self._host.firewall, table, name)
+                self._former[version] = {key.rstrip(b"\0").decode() for key in found}
 
     def _decide_anew(self, ports: Iterable[Port]) -> None:
         """Flows of UDP are led where they were led first, until the kernel forgets them."""
@@ -98,7 +107,7 @@ class Filter:
                 self._host.engine,
                 [bridge.segment(each) for each in own.values()],
                 legs,
-                only_router=self._only_router,
+                former=self._former,
             )
             present = {
                 each.table: nftables.names(self._host.firewall, each.table) for each in contents

@@ -29,6 +29,7 @@ from pinnace.linux.nftables_rules import Hook, Type, rule
 from pinnace.network.addresses import Address
 
 ADMINISTRATOR: Final = "administrator"
+FORMER: Final = {4: "former4", 6: "former6"}
 
 
 class Mode(Enum):
@@ -92,6 +93,8 @@ class Place(NamedTuple):
 
 Elements = dict[Place, dict[bytes, Element]]
 
+_NONE: Final[Mapping[int, Iterable[str]]] = {}
+
 _NAMES = (Type.LINK_NAME,)
 _PAIR = (Type.LINK_NAME, Type.LINK_NAME)
 _END4 = (Type.ADDRESS, Type.PROTOCOL, Type.PORT)
@@ -106,6 +109,8 @@ _SETS: Final = {
     Place("inet", name): (key, data)
     for name, key, data in (
         ("bridges", _NAMES, ()),
+        ("former4", _NAMES, ()),
+        ("former6", _NAMES, ()),
         ("internal", _NAMES, ()),
         ("within", _PAIR, ()),
         ("hairpin", _PAIR, ()),
@@ -158,17 +163,21 @@ def ruleset(
     segments: Iterable[Segment],
     legs: Iterable[Leg],
     *,
-    only_router: bool = False,
+    former: Mapping[int, Iterable[str]] = _NONE,
 ) -> list[Content]:
-    """All of both tables; with only_router nothing but our networks is forwarded."""
-    elements: Elements = {}
+    """All of both tables.
+
+    Between the former links, by IP version, nothing is forwarded: they were there when forwarding
+    was off, and it was switched on for our networks only.
+    """
+    elements = of_former(former)
     for segment in segments:
         _merge(elements, of_segment(segment))
     for leg in legs:
         _merge(elements, of_leg(leg))
     inet, bridge = tables(engine)
     return [
-        Content(inet, _inet_chains(only_router), _sets("inet", elements)),
+        Content(inet, _inet_chains(), _sets("inet", elements)),
         Content(bridge, _bridge_chains(), _sets("bridge", elements)),
     ]
 
@@ -236,6 +245,14 @@ class _Collector:
 
     def _put(self, place: Place, key: bytes, data: bytes | None) -> None:
         self.found.setdefault(place, {})[key] = Element(key, data)
+
+
+def of_former(former: Mapping[int, Iterable[str]]) -> Elements:
+    into = _Collector()
+    for version, names in former.items():
+        for name in names:
+            into.inet(FORMER[version], r.link_name(name))
+    return into.found
 
 
 def of_segment(segment: Segment) -> Elements:
@@ -328,10 +345,10 @@ _LOOPBACK6 = bytes(15) + b"\1"
 _LINK_LOCAL6 = b"\xfe\x80" + bytes(14)
 
 
-def _inet_chains(only_router: bool) -> list[Chain]:
+def _inet_chains() -> list[Chain]:
     return [
         Chain(ADMINISTRATOR, kept=True),
-        Chain("forward", _forward(only_router), Hook("filter", r.FORWARD, 0)),
+        Chain("forward", _forward(), Hook("filter", r.FORWARD, 0)),
         Chain("inbound", _inbound()),
         Chain("loopback", _loopback(), Hook("filter", r.PREROUTING, -300)),
         Chain("prerouting", _prerouting(), Hook("nat", r.PREROUTING, -100)),
@@ -341,19 +358,19 @@ def _inet_chains(only_router: bool) -> list[Chain]:
     ]
 
 
-def _forward(only_router: bool) -> list[r.Rule]:
-    rules = [
+def _forward() -> list[r.Rule]:
+    return [
         rule(r.jump(ADMINISTRATOR)),
         rule(r.any_bit(r.CT_STATE, r.ESTABLISHED | r.RELATED), _ACCEPT),
         rule(r.within("within", r.IN_LINK, r.OUT_LINK), _ACCEPT, comment="same network"),
         rule(r.within("internal", r.IN_LINK), _DROP),
         rule(r.within("internal", r.OUT_LINK), _DROP),
         rule(r.within("bridges", r.OUT_LINK), r.jump("inbound")),
-        rule(r.within("bridges", r.IN_LINK), _ACCEPT),
+        *(
+            rule(check, r.within(name, r.IN_LINK), r.within(name, r.OUT_LINK), _DROP)
+            for check, name in ((_IS4, FORMER[4]), (_IS6, FORMER[6]))
+        ),
     ]
-    if only_router:
-        rules.append(rule(_DROP, comment="forwarding was off before"))
-    return rules
 
 
 def _inbound() -> list[r.Rule]:

@@ -52,11 +52,14 @@ class Host:
 
         self.inside(write)
 
-    def enable_forwarding(self, *, ipv6: bool) -> bool:
+    def enable_forwarding(self, version: int) -> bool:
         """Whether this host was no router before."""
-        names = ["ipv4/ip_forward"]
-        if ipv6:
-            names += ["ipv6/conf/default/forwarding", "ipv6/conf/all/forwarding"]
+        names = (
+            ["ipv4/ip_forward"]
+            if version == 4
+            else ["ipv6/conf/default/forwarding", "ipv6/conf/all/forwarding"]
+        )
         was_off = self.inside(lambda: netns.sysctl(names[-1])) == "0"
-        self.set(dict.fromkeys(names, "1"))
+        if was_off:
+            self.set(dict.fromkeys(names, "1"))
         return was_off

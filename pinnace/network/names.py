@@ -109,6 +109,18 @@ class Names:
             self._channel.close()
             self._channel = None
 
+    def start_soon(self) -> None:
+        """In the background: a container that is to be answered need not wait for it then."""
+        if not self.running:
+            threading.Thread(target=self._warm, name="names", daemon=True).start()
+
+    def _warm(self) -> None:
+        with self._lock:
+            try:
+                self._connected()
+            except (Closed, OSError):
+                self._forget()  # who needs it will see why
+
     def settle(self) -> None:
         """Return when all that was told before has taken effect."""
         if self.running:

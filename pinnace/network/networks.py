@@ -72,6 +72,7 @@ class Networks:
         """A network that can be joined at once. Raises what Docker answers."""
         definition = self._creation.create(request)
         self._names.know(definition, [])
+        self._names.start_soon()
         return definition
 
     def remove(self, ident: str) -> Definition:

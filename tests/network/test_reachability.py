@@ -281,3 +281,36 @@ def test_the_firewall_is_repaired_after_a_flush(world):  # noqa: F811
         assert world.networks.repair_if_lost()
         assert ask(world.outside, HOST, 8080) == OUTSIDE
         assert not world.networks.repair_if_lost()
+
+
+def test_the_host_is_a_router_for_its_containers_only(world):  # noqa: F811
+    """It was none before: what was there is not connected by it, what comes later may be."""
+    world.host.inside(lambda: netns.set_sysctl("ipv4/ip_forward", "0"))
+    former, later = world.namespace(), world.namespace()
+    cable(world, former, "old0", 11)
+    world.network("any")
+    cable(world, later, "new0", 12)
+    box = world.box()
+    with serving(world.outside, 80):
+        assert ask(box.ns, OUTSIDE, 80) == HOST
+        assert refused(former, OUTSIDE, 80)
+        assert ask(later, OUTSIDE, 80) == "198.51.12.2"
+        world.restart(box)
+        assert refused(former, OUTSIDE, 80)
+        assert ask(later, OUTSIDE, 80) == "198.51.12.2"
+
+
+def cable(world, ns, name, number):  # noqa: F811
+    """A further host, on a link of its own; the outside knows the way back."""
+    world.host.netlink.send(links.veth(name, "eth0", peer_place=links.Place(netns_fd=ns.fd)))
+    for where, link, last in ((world.host, name, 1), (ns, "eth0", 2)):
+        index = links.get(where.netlink, link).ifindex
+        address = bytes((198, 51, number, last))
+        where.netlink.send(routes.add_address(index, address, 24), links.change(index, up=True))
+    gateway = bytes((198, 51, number, 1))
+    ns.netlink.send(routes.add_route(links.get(ns.netlink, "eth0").ifindex, gateway=gateway))
+    index = links.get(world.outside.netlink, "eth0").ifindex
+    back = routes.add_route(
+        index, bytes((198, 51, number, 0)), 24, gateway=ipaddress.ip_address(HOST).packed
+    )
+    world.outside.netlink.send(back)
