@@ -38,6 +38,7 @@ from pinnace.runtime.sync import (
     Template,
     Want,
     close_fds,
+    receive_fds,
 )
 
 M = TypeVar("M")
@@ -334,7 +335,7 @@ def clone_sibling(
         if group is not None and cgroup_fd is None:
             group.add(_pid_of(between_fd))
         ours.send(b"go")
-        answer, fds, _, _ = socket.recv_fds(ours, 4096, 1, socket.MSG_CMSG_CLOEXEC)
+        answer, fds = receive_fds(ours, 4096)
     finally:
         ours.close()
         process.wait(between_fd)

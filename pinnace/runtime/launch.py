@@ -167,7 +167,7 @@ def prepare(wanted: Wanted, who: users.Identity) -> Launch:
 def enter_directory(path: str) -> None:
     try:
         os.chdir(path)
-        inside = os.getcwd().startswith("/")  # else CVE-2024-21626: outside of the root
+        inside = _is_inside()
     except OSError as error:
         reason = (error.strerror or "").lower()
         message = f'chdir to cwd ("{path}") set in config.json failed: {reason}'
@@ -175,6 +175,14 @@ def enter_directory(path: str) -> None:
     if not inside:
         message = "current working directory is outside of container mount namespace root"
         raise LaunchError("chdir", errno.EPERM, message)
+
+
+def _is_inside() -> bool:
+    """CVE-2024-21626: a descriptor leads out of the root, from where there is no way back to it."""
+    try:
+        return os.getcwd().startswith("/")
+    except FileNotFoundError:
+        return False
 
 
 def environment(entries: list[str], who: users.Identity) -> dict[str, str]:

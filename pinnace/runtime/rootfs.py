@@ -127,6 +127,7 @@ class Tree:
         self._fds = fds
         self._ask = ask
         self._blank_fd = -1
+        self._attached = False
 
     def take(self, number: int) -> int:
         """The mount that the parent made, or makes now, for mounts[number]."""
@@ -144,6 +145,19 @@ class Tree:
             os.close(os.open("file", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o444, dir_fd=fd))
             self._blank_fd = fd
         return self._blank_fd
+
+    def cover(self, name: str) -> int:
+        """A mount of the blank's "folder" or "file"."""
+        try:
+            return mount.clone(name, dirfd=self.blank())
+        except OSError as error:
+            if error.errno != errno.EINVAL or self._attached:
+                raise
+        # Before Linux 6.15 only what is attached can be cloned. Of the host's tree, which this
+        # namespace is about to leave, nobody looks at this folder any more.
+        mount.attach_at(self.blank(), "/proc")
+        self._attached = True
+        return mount.clone(name, dirfd=self.blank())
 
 
 class Step(Protocol):
@@ -261,7 +275,7 @@ class Mask(NamedTuple):
         except (FileNotFoundError, NotADirectoryError):
             return
         directory = stat.S_ISDIR(os.fstat(target_fd).st_mode)
-        fd = mount.clone("folder" if directory else "file", dirfd=tree.blank())
+        fd = tree.cover("folder" if directory else "file")
         mount.set_attributes(fd, mount.MOUNT_ATTR_RDONLY)
         mount.attach(fd, target_fd)
         os.close(fd)
@@ -352,7 +366,8 @@ def _copy_up(root_fd: int, target: str, mount_fd: int) -> None:
     except FileNotFoundError:
         return
     top = os.fstat(source_fd)
-    os.fchmod(mount_fd, stat.S_IMODE(top.st_mode)) if top else None
+    os.chown(".", top.st_uid, top.st_gid, dir_fd=mount_fd)
+    os.chmod(".", stat.S_IMODE(top.st_mode), dir_fd=mount_fd)
     try:
         _copy_folder(source_fd, os.open(".", os.O_RDONLY | os.O_CLOEXEC, dir_fd=mount_fd))
     finally:

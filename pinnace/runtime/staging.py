@@ -13,6 +13,7 @@ from pinnace.linux import mount, process, syscall
 from pinnace.runtime import idmaps, layers
 from pinnace.runtime.idmaps import Owner
 from pinnace.runtime.layers import Layers
+from pinnace.runtime.sync import receive_fds
 
 # An ever-existing folder to build on; in the child's mount namespace nobody else looks at it.
 _STAGE = "/proc"
@@ -54,7 +55,7 @@ def _mounted_by_child(
         _child(theirs, stack, owner, clones, masks_fd)
     theirs.close()
     try:
-        answer, fds, _, _ = socket.recv_fds(ours, 4096, 1, socket.MSG_CMSG_CLOEXEC)
+        answer, fds = receive_fds(ours, 4096)
     finally:
         ours.close()
         process.wait(pidfd)

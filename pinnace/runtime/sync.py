@@ -19,6 +19,7 @@ An illegal message is an error, not something to skip. Every message is one fram
 of length, then JSON; file descriptors travel with the first byte.
 """
 
+import array
 import os
 import socket
 import struct
@@ -198,7 +199,7 @@ class Channel:
     def receive_frame(self) -> tuple[bytes, list[int]]:
         """The next frame's bytes and fds; raises Closed at a clean end."""
         try:
-            head, fds, _, _ = socket.recv_fds(self.socket, 4, _MAX_FDS, _CLOEXEC)
+            head, fds = receive_fds(self.socket, 4)
             if not head:
                 raise Closed
             while len(head) < 4:
@@ -225,6 +226,16 @@ class Channel:
         if not data:
             raise Closed
         return data
+
+
+def receive_fds(sock: socket.socket, size: int) -> tuple[bytes, list[int]]:
+    """As socket.recv_fds, which before Python 3.12 leaves the fds open across execve."""
+    data, ancillary, _, _ = sock.recvmsg(size, socket.CMSG_SPACE(4 * _MAX_FDS), _CLOEXEC)
+    fds = array.array("i")
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+    return data, list(fds)
 
 
 def close_fds(fds: list[int]) -> None:
