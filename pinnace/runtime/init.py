@@ -7,6 +7,7 @@ Why this order, where it matters, stands beside the lines.
 import os
 import socket
 import stat
+import sys
 from typing import NoReturn
 
 import msgspec
@@ -39,6 +40,7 @@ _STAGED_TREES = ("proc", "dev", "sys")
 
 def run(channel: Channel, hierarchies: list[cgroup.Hierarchy]) -> NoReturn:
     """Be the container's pid 1; returns never."""
+    import_nothing()
     init = Init(channel, hierarchies)
     try:
         init.run()
@@ -51,6 +53,7 @@ def run(channel: Channel, hierarchies: list[cgroup.Hierarchy]) -> NoReturn:
 
 def enter(channel: Channel) -> NoReturn:
     """Be a further process of a container whose namespaces were joined; returns never."""
+    import_nothing()
     try:
         _enter(channel)
     except Closed:
@@ -58,6 +61,12 @@ def enter(channel: Channel) -> NoReturn:
     except BaseException as error:  # noqa: BLE001 (an edge: whatever it is, the parent is told)
         report(channel, error)
     os._exit(1)
+
+
+def import_nothing() -> None:
+    """I5: what would be imported from now on would be the container's, by the host's paths."""
+    own = {"BuiltinImporter", "FrozenImporter"}  # in the interpreter itself
+    sys.meta_path[:] = [each for each in sys.meta_path if getattr(each, "__name__", "") in own]
 
 
 def report(channel: Channel, error: BaseException) -> None:
