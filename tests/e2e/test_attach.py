@@ -1,8 +1,12 @@
 """Attached streams: raw and multiplexed, replay, half-close, detach keys, terminals."""
 
+import itertools
+import json
+import time
+
 import pytest
 
-from bench.wire import Client
+from bench.wire import Client, query
 from tests.harness.deadline import until
 from tests.harness.docker import Docker, Terminal
 from tests.harness.engine import Engine
@@ -245,15 +249,17 @@ def test_the_window_s_new_size_is_passed_on(docker: Docker, engine: Engine) -> N
         engine.image,
         "sh",
     )
+    widths = itertools.count(120)
     with docker.terminal(*command) as shell:
         shell.expect("# ")
-        shell.resize(50, 120)
-        until(lambda: _says(shell, "stty size", "50 120"), "the new size")
+        until(lambda: _follows(shell, 50, next(widths)), "the new size")
 
 
-def _says(shell: Terminal, command: str, expected: str) -> bool:
-    shell.type(f"{command}; echo do''ne\n")
-    return expected in shell.expect("done")
+def _follows(shell: Terminal, rows: int, columns: int) -> bool:
+    """Each time another size: docker does not listen yet when it shows the first prompt."""
+    shell.resize(rows, columns)
+    shell.type("stty size; echo do''ne\n")
+    return f"{rows} {columns}" in shell.expect("done")
 
 
 @pytest.mark.docker
@@ -340,8 +346,9 @@ def test_attach_passes_signals_of_the_client_on(docker: Docker, engine: Engine) 
         "sh", "-c", "trap 'echo got it; exit 6' INT; echo up; while :; do sleep 0.01; done"
     )
     until(lambda: "up" in engine.output(ident), "the trap")
+    began = time.time()
     client = docker.start("attach", "--sig-proxy=true", ident)
-    until(lambda: _attached(client.pid), "an attached client")
+    until(lambda: _attached(engine, ident, began), "an attached client")
 
     client.send_signal(2)
     out, _ = client.communicate(timeout=20)
@@ -350,8 +357,8 @@ def test_attach_passes_signals_of_the_client_on(docker: Docker, engine: Engine) 
     assert client.returncode == 6
 
 
-def _attached(pid: int) -> bool:
-    """The docker command line has made its second connection: the hijacked one."""
-    from tests.harness import kernel
-
-    return sum("socket:" in target for target in kernel.targets(pid)) >= 2
+def _attached(engine: Engine, ident: str, began: float) -> bool:
+    """Only then does docker pass signals on; before, they end it."""
+    filters = json.dumps({"container": [ident], "event": ["attach"]})
+    told = query(since=f"{began:.9f}", until=f"{time.time():.9f}", filters=filters)
+    return bool(engine.request("GET", "/events" + told).body)
