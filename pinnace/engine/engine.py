@@ -62,7 +62,7 @@ class Engine:
 
         self.events = Events()
         self._registry = Registry(database)
-        snapshots = Overlay(f"{settings.data_root}/snapshots", database)
+        self._snapshots = snapshots = Overlay(f"{settings.data_root}/snapshots", database)
         undo.callback(snapshots.close)
         self.images = Images(
             f"{settings.data_root}/content",
@@ -177,7 +177,9 @@ class Engine:
 
     def _recover(self, launcher: Launcher) -> None:
         self._runs.adopt()
-        recovery.sweep(self.settings, self._registry, launcher, set(self._runs.live))
+        recovery.sweep(
+            self.settings, self._registry, launcher, self._snapshots, set(self._runs.live)
+        )
         self._runs.begin_policies()
 
     def _before_start(self, container: Container) -> None:

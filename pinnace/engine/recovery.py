@@ -15,12 +15,21 @@ from pinnace.engine.registry import Registry
 from pinnace.engine.settings import Settings
 from pinnace.errors import PinnaceError
 from pinnace.linux import cgroup, process
+from pinnace.store.snapshots import Overlay
+from pinnace.store.snapshotter import Kind
 from pinnace.supervisor import protocol
 
+_ID_LENGTH = 64
 _log = logging.getLogger(__name__)
 
 
-def sweep(settings: Settings, registry: Registry, launcher: Launcher, live: set[str]) -> None:
+def sweep(
+    settings: Settings,
+    registry: Registry,
+    launcher: Launcher,
+    snapshots: Overlay,
+    live: set[str],
+) -> None:
     """After adoption: `live` are the ids whose supervisors were found and are ours to keep."""
     known = {container.id for container in registry.all()}
     for ident in _names(f"{settings.runtime_root}/containers"):
@@ -30,6 +39,10 @@ def sweep(settings: Settings, registry: Registry, launcher: Launcher, live: set[
     for ident in _names(f"{settings.data_root}/containers"):
         if ident not in known:
             _remove_tree(f"{settings.data_root}/containers/{ident}")
+    for info in snapshots.all():
+        # Others than containers' are the store's own to sweep.
+        if info.kind is Kind.ACTIVE and len(info.key) == _ID_LENGTH and info.key not in known:
+            snapshots.remove(info.key)
     for ident in cgroup.children(settings.cgroup_parent):
         if ident not in live:
             _end_cgroup(f"{settings.cgroup_parent}/{ident}")

@@ -13,7 +13,7 @@ from pinnace.engine.registry import Registry
 from pinnace.store.database import Database
 from tests.engine.shapes import differences
 
-GOLDEN = msgspec.json.decode((Path(__file__).parent / "golden/docker_system.json").read_bytes())
+GOLDEN = msgspec.json.decode((Path(__file__).parent / "recorded/docker_system.json").read_bytes())
 
 
 @pytest.fixture

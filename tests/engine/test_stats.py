@@ -16,7 +16,7 @@ from pinnace.linux.cgroup import UNLIMITED, Cgroup, Cpu, HostCpu, Io, IoEntry, M
 from pinnace.store.database import Database
 from tests.engine.shapes import differences
 
-GOLDEN = msgspec.json.decode((Path(__file__).parent / "golden/docker_system.json").read_bytes())
+GOLDEN = msgspec.json.decode((Path(__file__).parent / "recorded/docker_system.json").read_bytes())
 V1 = Machine(cgroup_version=1, memory_total=1 << 30)
 V2 = Machine(cgroup_version=2, memory_total=1 << 30)
 CONTAINER = Container(id="a" * 64, name="web")

@@ -23,7 +23,7 @@ from pinnace.store.images import Images
 from pinnace.store.snapshots import Overlay
 from tests.engine.shapes import differences
 
-GOLDEN = msgspec.json.decode((Path(__file__).parent / "golden/docker_system.json").read_bytes())
+GOLDEN = msgspec.json.decode((Path(__file__).parent / "recorded/docker_system.json").read_bytes())
 IDENTITY = "0123456789abcdef0123456789abcdef"
 
 

@@ -27,7 +27,7 @@ kit.images.remove("web:1")
 
 
 def run(tmp_path: Path, failpoint: str) -> int:
-    environment = {**os.environ, "PINNACE_FAILPOINT": failpoint, "PYTHONPATH": os.getcwd()}
+    environment = {**os.environ, "PINNACE_FAILPOINT": failpoint, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", SCRIPT, str(tmp_path / "store"), str(tmp_path / "archive")]
     return subprocess.run(command, env=environment, check=False, timeout=60).returncode
 
