@@ -343,7 +343,9 @@ def test_ctrl_p_ctrl_q_detaches_and_attach_returns(docker: Docker, engine: Engin
 @pytest.mark.docker
 def test_attach_passes_signals_of_the_client_on(docker: Docker, engine: Engine) -> None:
     ident = engine.start(
-        "sh", "-c", "trap 'echo got it; exit 6' INT; echo up; while :; do sleep 0.01; done"
+        "sh",
+        "-c",
+        "trap 'echo got it; sleep 0.5; exit 6' INT; echo up; while :; do sleep 0.01; done",
     )
     until(lambda: "up" in engine.output(ident), "the trap")
     began = time.time()
@@ -358,7 +360,10 @@ def test_attach_passes_signals_of_the_client_on(docker: Docker, engine: Engine) 
 
 
 def _attached(engine: Engine, ident: str, began: float) -> bool:
-    """Only then does docker pass signals on; before, they end it."""
+    """Only then does docker pass signals on; before, they end it.
+
+    It asks once more whether the container runs, which therefore must not end at once.
+    """
     filters = json.dumps({"container": [ident], "event": ["attach"]})
     told = query(since=f"{began:.9f}", until=f"{time.time():.9f}", filters=filters)
     return bool(engine.request("GET", "/events" + told).body)
