@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test check bench clean
+.PHONY: run test test-v2 check bench clean
 
 # A daemon with its state in a folder of its own, the main job, and nothing left behind.
 run: $(INSTALLED)
@@ -14,6 +14,12 @@ run: $(INSTALLED)
 test: $(INSTALLED)
 	@busybox true 2>/dev/null || scripts/packages.sh busybox-static
 	$(BIN)/pytest $(TESTS)
+
+# The same on Debian's kernel with cgroup v2 only, in a virtual machine (python -m tests.vm).
+test-v2: $(INSTALLED)
+	@busybox true 2>/dev/null || scripts/packages.sh busybox-static
+	@command -v mke2fs >/dev/null || scripts/packages.sh e2fsprogs
+	$(BIN)/python -m tests.vm $(TESTS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check

@@ -9,8 +9,6 @@ Used by the supervisor and by the runtime's command line; both have one thread.
 
 import os
 import signal
-import socket
-import struct
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn, TypeVar
 
@@ -19,7 +17,7 @@ import msgspec
 from pinnace.linux import cgroup, failpoint, process, syscall
 from pinnace.linux.process import IDMap
 from pinnace.oci import spec
-from pinnace.runtime import hooks, init, resources, rootfs, sources
+from pinnace.runtime import hooks, init, namespaces, resources, rootfs, sources
 from pinnace.runtime.launch import LaunchError
 from pinnace.runtime.layers import Layers
 from pinnace.runtime.sync import (
@@ -35,11 +33,13 @@ from pinnace.runtime.sync import (
     Ready,
     Setup,
     Start,
+    StartFailed,
     Template,
     Want,
     close_fds,
-    receive_fds,
 )
+
+__all__ = ["StartFailed"]
 
 M = TypeVar("M")
 
@@ -65,14 +65,6 @@ class Preparation(msgspec.Struct, frozen=True):
     staged: bool = False
     resources: spec.LinuxResources | None = None
     time_offsets: dict[str, spec.TimeOffset] = {}
-
-
-class StartFailed(Exception):
-    """Init's Failure, or its sudden end, as the parent raises it."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
 
 
 class Setting(NamedTuple):
@@ -252,9 +244,12 @@ def _clone(preparation: Preparation, group: cgroup.Cgroup | None) -> Made:
         process.set_title("pinnace:init")
         init.run(theirs, hierarchies)
 
-    by_way = bool(preparation.joined) or "time" in preparation.new
+    time_offsets = preparation.time_offsets if "time" in preparation.new else None
+    by_way = bool(preparation.joined) or time_offsets is not None
     if by_way:
-        pid, pidfd = _clone_by_way(preparation, flags, child)
+        pid, pidfd = namespaces.clone_within(
+            flags, child, joined=preparation.joined, time_offsets=time_offsets
+        )
     else:
         pid, pidfd = process.clone(flags, cgroup_fd=cgroup_fd)
         if pid == 0:
@@ -268,122 +263,6 @@ def _clone(preparation: Preparation, group: cgroup.Cgroup | None) -> Made:
     if group is not None and (cgroup_fd is None or by_way):
         group.add(pid)
     return Made(preparation, pid, pidfd, ours, group)
-
-
-def _clone_by_way(
-    preparation: Preparation, flags: int, child: Callable[[], NoReturn]
-) -> tuple[int, int]:
-    """Clone from an intermediate process that has joined namespaces before.
-
-    Only the children of a process get into a pid or time namespace that it joined; the child
-    becomes ours, not the intermediate's (CLONE_PARENT).
-    """
-    fds = [(name, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-           for name, path in preparation.joined.items()]  # fmt: skip
-
-    def join() -> None:
-        if "time" in preparation.new:
-            # Before others are joined: its offsets are written below the /proc that we know.
-            syscall.unshare(syscall.CLONE_NEWTIME)
-            _set_time_offsets(preparation)
-        _join(fds)
-
-    try:
-        return clone_sibling(join, flags, child)
-    finally:
-        close_fds([fd for _, fd in fds])
-
-
-def _join(namespaces: Sequence[tuple[str, int]]) -> None:
-    """Enter them: some are the host's to enter, others that of the user namespace beside them."""
-    late = []
-    for name, fd in namespaces:
-        try:
-            if name != "user":
-                syscall.setns(fd, process.NAMESPACES[name])
-        except PermissionError:
-            late.append((name, fd))
-    for name, fd in [*(each for each in namespaces if each[0] == "user"), *late]:
-        syscall.setns(fd, process.NAMESPACES[name])
-
-
-def _set_time_offsets(preparation: Preparation) -> None:
-    lines = [f"{clock} {offset.secs} {offset.nanosecs}\n"
-             for clock, offset in preparation.time_offsets.items()]  # fmt: skip
-    if lines:
-        process.write_file("/proc/self/timens_offsets", "".join(lines).encode())
-
-
-def clone_sibling(
-    join: Callable[[], None],
-    flags: int,
-    child: Callable[[], NoReturn],
-    *,
-    group: cgroup.Cgroup | None = None,
-) -> tuple[int, int]:
-    """(pid, pidfd) of a child of ours that was cloned after join() in an intermediate.
-
-    With a group the intermediate is put into it first, and the child is born there.
-    """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    cgroup_fd = group.open() if group is not None else None
-    _, between_fd = process.clone(cgroup_fd=cgroup_fd)
-    if between_fd < 0:
-        _intermediate(theirs, join, flags, child)
-    theirs.close()
-    try:
-        if group is not None and cgroup_fd is None:
-            group.add(_pid_of(between_fd))
-        ours.send(b"go")
-        answer, fds = receive_fds(ours, 4096)
-    finally:
-        ours.close()
-        process.wait(between_fd)
-        os.close(between_fd)
-        if cgroup_fd is not None:
-            os.close(cgroup_fd)
-    if not fds:
-        number, text = struct.unpack_from("=i", answer or bytes(4))[0], answer[4:].decode()
-        raise StartFailed(Failure("namespaces", number, text or "could not join the namespaces"))
-    return struct.unpack("=i", answer)[0], fds[0]
-
-
-def _clone_after(
-    join: Callable[[], None], child: Callable[[], NoReturn], group: cgroup.Cgroup | None
-) -> tuple[int, int]:
-    if group is not None:
-        group.add(os.getpid())
-    process.hide_from_tracers()
-    join()
-    pid, pidfd = process.clone()
-    if pid == 0:
-        child()
-    return pid, pidfd
-
-
-def _pid_of(pidfd: int) -> int:
-    with open(f"/proc/self/fdinfo/{pidfd}", "rb") as file:
-        for line in file:
-            if line.startswith(b"Pid:"):
-                return int(line.split()[1])
-    raise ProcessLookupError
-
-
-def _intermediate(
-    channel: socket.socket, join: Callable[[], None], flags: int, child: Callable[[], NoReturn]
-) -> NoReturn:
-    try:
-        process.hide_from_tracers()
-        channel.recv(2)
-        join()
-        pid, pidfd = process.clone(flags, sibling=True)
-        if pid == 0:
-            child()
-        socket.send_fds(channel, [struct.pack("=i", pid)], [pidfd])
-    except OSError as error:
-        channel.send(struct.pack("=i", error.errno or 0) + str(error.strerror).encode())
-    finally:
-        os._exit(0)
 
 
 def owner_of(pid: int) -> sources.Owner:
@@ -525,9 +404,9 @@ def enter(
         syscall.setns(pidfd, flags)
 
     if leaving:
-        pid, its_pidfd = _clone_after(join, child, group)
+        pid, its_pidfd = namespaces.clone_after(join, child, group)
     else:
-        pid, its_pidfd = clone_sibling(join, 0, child, group=group)
+        pid, its_pidfd = namespaces.clone_sibling(join, 0, child, group=group)
     theirs.close()
     message = Enter(
         process=entry.process,

@@ -143,6 +143,14 @@ class Failure(msgspec.Struct, frozen=True, tag=True):
     message: str
 
 
+class StartFailed(Exception):
+    """Init's Failure, or its sudden end, as the parent raises it."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
 Message = (
     Prepare | Prepared | Setup | Enter | Want | Mounted | Listening | Proceed | Ready | Start
     | Failure
