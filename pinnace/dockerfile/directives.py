@@ -13,7 +13,7 @@ from pinnace.dockerfile import golang
 from pinnace.dockerfile.source import DockerfileError, Lines
 
 _NAMES = frozenset({"syntax", "escape", "check"})
-_match = re.compile(r"([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f\r ]*(.+?)[\t\n\f\r ]*").fullmatch
+_match = re.compile(r"([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=(.+)").fullmatch
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -53,7 +53,9 @@ class Reader:
         if name in self._seen:
             raise DockerfileError(f"only one {name} parser directive can be used", lines)
         self._seen.add(name)
-        return Directive(name, match[2], lines)
+        # If there are only spaces, BuildKit takes the last of them.
+        value = match[2].strip("\t\n\f\r ") or match[2][-1]
+        return Directive(name, value, lines)
 
 
 def find(name: str, data: bytes) -> Directive | None:

@@ -130,7 +130,10 @@ class _Parser:
         if directive is None:
             # An indented comment keeps its "#": BuildKit drops the line's first character.
             comment = golang.trim(line[1:])
-            self._comments = [*self._comments, comment] if comment else []
+            if comment:
+                self._comments.append(comment)
+            else:
+                self._comments.clear()
             return
         self._directives.append(directive)
         if directive.name == "escape":

@@ -13,7 +13,7 @@ from pinnace import errors
 from pinnace.dockerfile import golang
 from pinnace.dockerfile.expand import ExpansionError, Lexer
 from pinnace.dockerfile.instructions import Copy, From, Onbuild, Run, Step
-from pinnace.dockerfile.scope import Globals, global_scope, predefined
+from pinnace.dockerfile.scope import Globals, global_scope, normalized, predefined
 from pinnace.dockerfile.source import DockerfileError, Lines
 from pinnace.dockerfile.stages import Dockerfile, onbuild_steps
 from pinnace.dockerfile.suggest import hint, suggestion
@@ -355,4 +355,4 @@ def parse_platform(text: str) -> Platform:
                 f"{golang.quote(part)} is an invalid component of {golang.quote(text)}: "
                 f'platform specifier component must match "{_PLATFORM_PART}": invalid argument'
             )
-    return image.parse_platform(text)
+    return normalized(image.parse_platform(text))

@@ -13,7 +13,7 @@ from pinnace.dockerfile import golang
 from pinnace.dockerfile.source import DockerfileError
 
 _protocol = re.compile(r"([a-zA-Z0-9]+)://").match
-_scp = re.compile(r"([a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:)(.*?)(?:\?(.*?))?(?:#(.*))?").fullmatch
+_scp = re.compile(r"[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:[^\n]*").fullmatch
 _BOOLEANS = ("submodules", "keep-git-dir", "fetch-by-commit")
 _STRINGS = ("ref", "tag", "branch", "subdir", "checksum", "commit", "mtime")
 
@@ -55,10 +55,10 @@ def repository(source: str) -> Git | None:
     """None for what is no repository. Raises DockerfileError."""
     if _protocol(source):
         return _from_url(source)
-    match = _scp(source)
-    if match is None or source.startswith(("./", "../")):
+    if not _scp(source):
         return None
-    remote, query, fragment = match[1] + match[2], match[3] or "", match[4] or ""
+    before, _, fragment = source.partition("#")
+    remote, _, query = before.partition("?")
     return _with_query(_with_fragment(Git(remote), fragment), _queries(query))
 
 
@@ -77,10 +77,7 @@ def _from_url(source: str) -> Git | None:
 
 
 def _queries(query: str) -> Mapping[str, list[str]]:
-    try:
-        return parse_qs(query, keep_blank_values=True)
-    except ValueError as error:
-        raise DockerfileError(str(error)) from error
+    return parse_qs(query, keep_blank_values=True)
 
 
 def _with_fragment(git: Git, fragment: str) -> Git:

@@ -5,6 +5,9 @@ from collections.abc import Iterable
 # As in BuildKit, which took it from HCL: two edits may be a slip, three are another word.
 _DISTANCE = 3
 
+# The distance of two words takes time that grows with both.
+_LONGEST = 100
+
 
 def suggestion(word: str, options: Iterable[str], *, fold_case: bool = False) -> str:
     """The nearest option, or "" if none is near or one is the word itself."""
@@ -28,7 +31,7 @@ def hint(word: str, options: Iterable[str], *, fold_case: bool = False) -> str:
 
 def _distance(left: str, right: str, limit: int) -> int:
     """Levenshtein's; the limit or more when it is not below the limit."""
-    if abs(len(left) - len(right)) >= limit:
+    if abs(len(left) - len(right)) >= limit or len(left) > _LONGEST:
         return limit
     row = list(range(len(right) + 1))
     for i, a in enumerate(left, start=1):

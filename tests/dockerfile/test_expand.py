@@ -67,6 +67,7 @@ def test_the_modifiers_of_a_variable(text: str, environment: dict[str, str], exp
         ("${NIL:?}", "NIL: is not allowed to be empty"),
         ("${BAZ:?say $FOO}", "BAZ: say xxyy"),
         ("${FOO#\\q}", "invalid pattern (\\q) in substitution: invalid escape '\\q'"),
+        ("${FOO/\\q/x}", "invalid pattern (\\q) in substitution: invalid escape '\\q'"),
         (
             '"a',
             "unexpected end of statement while looking for matching double-quote",

@@ -235,6 +235,15 @@ def test_other_directives_are_found_in_one_spelling() -> None:
     assert directives.find("check", b"//check=skip=all\n") is None
 
 
+def test_a_directive_of_spaces_has_one() -> None:
+    with pytest.raises(errors.Invalid, match="invalid escape token ' '"):
+        parser.parse(b"# escape =   \nFROM a\n")
+
+
+def test_many_comments_and_spaces_take_linear_time() -> None:
+    parser.parse(b"# escape=" + b" " * 60000 + b"\\\n" + b"#a\n" * 200_000 + b"FROM a\n")
+
+
 def test_directives_are_kept_in_the_tree() -> None:
     tree = parser.parse(b"# syntax=a\n# escape=`\n# other=b\n# check=c\nFROM a\n")
 

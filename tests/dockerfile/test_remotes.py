@@ -12,6 +12,9 @@ from pinnace.dockerfile.source import DockerfileError
         ("./git@host:x.git", None),
         ("foo://host/x.git", None),
         ("github.com/org/repo", None),
+        ("https://[::1/x.git", Http("https://[::1/x.git")),
+        ("git@host:a\nb", None),
+        ("git@host:a?ref=b/c#b/c", Git("git@host:a", "b/c")),
         ("http://host/x", Http("http://host/x")),
         ("https://host/x.git/y", Http("https://host/x.git/y")),
         ("https://host/x.git", Git("https://host/x.git")),
@@ -24,13 +27,13 @@ from pinnace.dockerfile.source import DockerfileError
             Git("https://host/x.git", "refs/tags/v1", "d", "abc", True, False),
         ),
         ("git@host:x?branch=b", Git("git@host:x", "refs/heads/b")),
-        ("https://host/x.git?mtime=commit&fetch-by-commit=1", None),
+        (
+            "https://host/x.git?mtime=commit&fetch-by-commit=1",
+            Git("https://host/x.git", fetch_by_commit=True, mtime="commit"),
+        ),
     ],
 )
 def test_a_source_is_a_url_a_repository_or_a_file(source: str, expected: object) -> None:
-    if "mtime" in source:
-        expected = Git("https://host/x.git", fetch_by_commit=True, mtime="commit")
-
     assert remotes.parse(source) == expected
 
 

@@ -13,6 +13,7 @@ from pinnace.dockerfile import suggest
         ("xyz", ["from"], False, ""),
         ("from", ["from", "form"], False, ""),
         ("longer-by-far", ["x"], False, ""),
+        ("x" * 60000, ["x" * 59999 + "y"], False, ""),
     ],
 )
 def test_the_nearest_word_is_suggested(
