@@ -97,7 +97,8 @@ def _mount(stack: Layers, owner: Owner, clones: dict[str, int], masks_fd: int | 
         lowers.insert(-1, _attach(masks_fd, "m"))
     for number, lower in enumerate(lowers):
         os.symlink(lower, f"{number}")  # followed when the overlay opens it, and short
-    data = ["lowerdir=" + ":".join(map(str, range(len(lowers))))]
+    data = [f"{key}={value}" for key, value in layers.OPTIONS]
+    data += ["lowerdir=" + ":".join(map(str, range(len(lowers))))]
     if stack.upper:
         os.symlink(below(stack.upper), "u")
         os.symlink(below(stack.work), "w")
