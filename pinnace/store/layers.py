@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import NamedTuple
 
+from pinnace import errors
 from pinnace.linux import failpoint
 from pinnace.oci import image
 from pinnace.oci.digest import Digest, Digester, Mismatch
@@ -16,6 +17,8 @@ from pinnace.store import content, differ, leases, streams
 from pinnace.store.database import Taken
 from pinnace.store.snapshots import Overlay
 
+# As Docker's images; overlayfs takes 500 layers, and each costs every start of a container.
+_DEEPEST = 125
 _SUFFIXES = {"": "", "gzip": "+gzip", "zstd": "+zstd"}
 
 
@@ -95,6 +98,8 @@ class Layers:
         folders = self._snapshots.prepare(name, parent, init=False)
         with ExitStack() as undo:
             undo.callback(self._snapshots.remove, name)
+            if len(folders.lowers) >= _DEEPEST:
+                raise errors.Failed("max depth exceeded")
             if kind:
                 with streams.Ahead(plain) as ahead:
                     differ.apply(ahead, folders.upper, folders.lowers)

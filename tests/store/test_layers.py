@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pinnace import errors
 from pinnace.oci import image
 from pinnace.oci.digest import Mismatch, of
 from pinnace.store import content, layers, leases
@@ -125,3 +126,15 @@ def test_what_was_unpacked_half_is_removed_at_the_next_start(kit: Kit) -> None:
     kit.reopen()
 
     assert actives(kit) == ["container"]
+
+
+def test_an_image_has_no_more_layers_than_with_docker(kit: Kit, adder: layers.Layers) -> None:
+    with lease(kit).hold() as held:
+        top = None
+        for _ in range(125):
+            top = adder.add([RAW], top, held).chain_id
+
+        with pytest.raises(errors.Failed, match="max depth exceeded"):
+            adder.add([RAW], top, held)
+
+    assert actives(kit) == []
