@@ -3,26 +3,24 @@
 Rule: it is told what changes, and of everything when either side is new.
 """
 
-import errno
+import logging
 import os
+import select
 import socket
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from pinnace.linux import netlink, netns, nftables, process
-from pinnace.linux import nftables_rules as r
-from pinnace.linux.nftables import Chain, Content, Table
-from pinnace.linux.nftables_rules import Hook, rule
-from pinnace.network import nameserver
+from pinnace.linux import netns, process
+from pinnace.network import listening, nameserver
 from pinnace.network.definitions import Definition, Endpoint
 from pinnace.network.host import Host
 from pinnace.runtime.sync import Channel, Closed, close_fds
 
-ADDRESS: Final = "127.0.0.11"
-_PORT: Final = 53
 _SOCKET: Final = "names.sock"
-_RULES: Final = Table("ip", "pinnace")
+
+
+_log = logging.getLogger(__name__)
 
 
 class Resolution(NamedTuple):
@@ -34,28 +32,74 @@ class Resolution(NamedTuple):
     own_servers: Sequence[str] = ()
 
 
+class _Answered(NamedTuple):
+    """A container that is answered, by fds of our own: it is to be answered again after a crash."""
+
+    netns_fd: int
+    pidfd: int
+    resolution: Resolution
+
+
+class _Port(NamedTuple):
+    """A held port, by fds of our own."""
+
+    pidfd: int
+    fd: int
+    relay: str
+
+
 class Names:
     def __init__(self, folder: str, host: Host | None = None) -> None:
         self._folder = folder
         self._host = host
         self._lock = threading.RLock()
         self._channel: Channel | None = None
-        self._holding: set[str] = set()
+        self._answered: dict[str, _Answered] = {}
+        self._holding: dict[str, _Port] = {}
         self.pid = 0  # of the process, if this daemon has started it
         self._zones: dict[str, tuple[Definition, dict[str, Endpoint]]] = {}
 
     # The process
 
     def _connected(self) -> Channel:
+        """The process that there is, or a new one that is told everything."""
         if self._channel is None:
-            self._channel = self._find() or self._start()
-            _hello(self._channel)
-            self._tell_all(self._channel)
+            found = self._find()
+            self._channel = channel = found or self._start()
+            _hello(channel)
+            self._tell_zones(channel)
+            if found is None:
+                self._tell_rest(channel)
+            watch = threading.Thread(target=self._watch, args=(channel,), daemon=True)
+            watch.start()
         return self._channel
 
-    def _tell_all(self, channel: Channel) -> None:
+    def _tell_zones(self, channel: Channel) -> None:
         for definition, endpoints in self._zones.values():
             channel.send(_zone(definition, endpoints.values()))
+
+    def _tell_rest(self, channel: Channel) -> None:
+        for name, port in self._holding.items():
+            message = nameserver.Hold(owner=name, relay=port.relay)
+            channel.send(message, [port.pidfd, port.fd])
+        for container, answered in self._answered.items():
+            try:
+                _attach(channel, container, answered)
+            except OSError as error:  # it is ending just now
+                _log.debug("names for %s: %s", container[:12], error)
+
+    def _watch(self, channel: Channel) -> None:
+        """When the process dies, another takes over at once."""
+        poll = select.poll()
+        poll.register(channel.fileno(), select.POLLRDHUP)
+        poll.poll()
+        with self._lock:
+            if self._channel is not channel:
+                return
+            _log.warning("the process that answers names is gone: another is started")
+            self._forget()
+            if self._answered or self._holding:
+                self._warm()
 
     def _find(self) -> Channel | None:
         """The one that an earlier daemon has started."""
@@ -92,7 +136,7 @@ class Names:
         return connection
 
     def _tell(self, *messages: nameserver.Message, fds: list[int] | None = None) -> None:
-        """A process that has died is started again, and told everything."""
+        """A new process is told what is to be known, and so this as well."""
         with self._lock:
             try:
                 channel = self._connected()
@@ -100,14 +144,16 @@ class Names:
                     channel.send(message, fds)
             except (Closed, OSError):
                 self._forget()
-                channel = self._connected()
-                for message in messages:
-                    channel.send(message, fds)
+                self._connected()
 
     def _forget(self) -> None:
         if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+            channel, self._channel = self._channel, None
+            try:
+                channel.socket.shutdown(socket.SHUT_RDWR)  # `_watch` wakes up
+            except OSError:
+                pass  # it was the other side that left
+            channel.close()
 
     def start_soon(self) -> None:
         """In the background: a container that is to be answered need not wait for it then."""
@@ -166,35 +212,55 @@ class Names:
 
     def attach(self, container: str, netns_fd: int, pidfd: int, resolution: Resolution) -> None:
         """Answer a container from now on; its /etc/resolv.conf is to name 127.0.0.11."""
-        udp, tcp = netns.inside(netns_fd, listen)
-        try:
-            request = nameserver.Attach(
-                sandbox=container,
-                networks=list(resolution.networks),
-                links=dict(resolution.links),
-                host_servers=list(resolution.host_servers),
-                own_servers=list(resolution.own_servers),
-            )
-            fds = [netns_fd, pidfd, udp.fileno(), tcp.fileno()]
-            self._tell(request, fds=fds)
-        finally:
-            udp.close()
-            tcp.close()
+        self.remember(container, netns_fd, pidfd, resolution)
+        with self._lock:
+            answered = self._answered[container]
+            if not self.running and self._find_or_start():
+                return  # it was told of all containers
+            try:
+                _attach(self._connected(), container, answered)
+            except Closed:
+                self._forget()
+                self._connected()
+
+    def _find_or_start(self) -> bool:
+        """Whether a new process had to be started."""
+        before = self.pid
+        self._connected()
+        return self.pid != before
+
+    def remember(self, container: str, netns_fd: int, pidfd: int, resolution: Resolution) -> None:
+        """It is answered already, by a process that an earlier daemon has started."""
+        with self._lock:
+            self._lose(container)
+            self._answered[container] = _Answered(os.dup(netns_fd), os.dup(pidfd), resolution)
+
+    def _lose(self, container: str) -> None:
+        known = self._answered.pop(container, None)
+        if known is not None:
+            close_fds([known.netns_fd, known.pidfd])
 
     def see(self, container: str, resolution: Resolution) -> None:
         """It is in other networks now."""
-        self._tell(
-            nameserver.See(
-                sandbox=container,
-                networks=list(resolution.networks),
-                host_servers=list(resolution.host_servers),
-                own_servers=list(resolution.own_servers),
+        with self._lock:
+            known = self._answered.get(container)
+            if known is None:
+                return
+            self._answered[container] = known._replace(resolution=resolution)
+            self._tell(
+                nameserver.See(
+                    sandbox=container,
+                    networks=list(resolution.networks),
+                    host_servers=list(resolution.host_servers),
+                    own_servers=list(resolution.own_servers),
+                )
             )
-        )
 
     def detach(self, container: str) -> None:
-        if self.running:
-            self._tell(nameserver.Detach(sandbox=container))
+        with self._lock:
+            self._lose(container)
+            if self.running:
+                self._tell(nameserver.Detach(sandbox=container))
 
     # Published ports
 
@@ -204,27 +270,34 @@ class Names:
         Connections to those in relays are passed on. Nobody waits for all that: the process may
         have to be started first.
         """
-        if held:
+        new = {
+            name: _Port(os.dup(pidfd), os.dup(fd), relays.get(name, ""))
+            for name, fd in held.items()
+        }
+        if new:
             with self._lock:
-                self._holding |= held.keys()
-            own = {name: os.dup(fd) for name, fd in held.items()}
-            work = (os.dup(pidfd), own, relays)
-            threading.Thread(target=self._hold, args=work, name="ports", daemon=True).start()
+                for name, port in new.items():
+                    self._let_go(name)
+                    self._holding[name] = port
+            threading.Thread(target=self._hold, args=(new,), name="ports", daemon=True).start()
 
-    def _hold(self, pidfd: int, held: Mapping[str, int], relays: Mapping[str, str]) -> None:
-        try:
-            for name, fd in held.items():
-                message = nameserver.Hold(owner=name, relay=relays.get(name, ""))
-                with self._lock:
-                    if name in self._holding:  # not released meanwhile
-                        self._tell(message, fds=[pidfd, fd])
-        finally:
-            close_fds([pidfd, *held.values()])
+    def _hold(self, new: Mapping[str, _Port]) -> None:
+        with self._lock:
+            for name, port in new.items():
+                if self._holding.get(name) is port:  # not released meanwhile
+                    message = nameserver.Hold(owner=name, relay=port.relay)
+                    self._tell(message, fds=[port.pidfd, port.fd])
+
+    def _let_go(self, name: str) -> None:
+        port = self._holding.pop(name, None)
+        if port is not None:
+            close_fds([port.pidfd, port.fd])
 
     def release(self, names: Collection[str]) -> None:
         """When it returns, the ports can be bound by others."""
         with self._lock:
-            self._holding -= set(names)
+            for name in names:
+                self._let_go(name)
             if self.running and names:
                 self._tell(*(nameserver.Release(owner=name) for name in names))
                 self.settle()
@@ -232,17 +305,33 @@ class Names:
     def reconnect(self) -> nameserver.Known:
         """After a restart: who is answered, the others are to be attached; which ports are held."""
         with self._lock:
-            self._channel = self._channel or self._find()
-            if self._channel is None:
+            if self._channel is None and not os.path.exists(f"{self._folder}/{_SOCKET}"):
                 return nameserver.Known(sandboxes=[])
-            found = _hello(self._channel)
-            self._tell_all(self._channel)
-            return found
+            return _hello(self._connected())
 
     def close(self) -> None:
         """Let it go on."""
         with self._lock:
             self._forget()
+            for container in list(self._answered):
+                self._lose(container)
+            for name in list(self._holding):
+                self._let_go(name)
+
+
+def _attach(channel: Channel, container: str, answered: _Answered) -> None:
+    """Raises OSError where the namespace takes no sockets."""
+    resolution = answered.resolution
+    request = nameserver.Attach(
+        sandbox=container,
+        networks=list(resolution.networks),
+        links=dict(resolution.links),
+        host_servers=list(resolution.host_servers),
+        own_servers=list(resolution.own_servers),
+    )
+    udp, tcp = netns.inside(answered.netns_fd, listening.listen)
+    with udp, tcp:
+        channel.send(request, [answered.netns_fd, answered.pidfd, udp.fileno(), tcp.fileno()])
 
 
 def _hello(channel: Channel) -> nameserver.Known:
@@ -283,64 +372,3 @@ def _zone(definition: Definition, endpoints: Iterable[Endpoint]) -> nameserver.N
 def _member(endpoint: Endpoint) -> nameserver.Member:
     addresses = [str(address) for address in endpoint.addresses]
     return nameserver.Member(endpoint.id, endpoint.dns_names, addresses)
-
-
-def listen() -> tuple[socket.socket, socket.socket]:
-    """(UDP, TCP) at 127.0.0.11 of the calling thread's namespace, reached by port 53.
-
-    They listen elsewhere, so that a container can have a server of its own at port 53 of all
-    addresses. Packets are rewritten without connection tracking, which would slow all others.
-    """
-    while True:
-        udp, tcp = _bound_pair()
-        if udp is not None:
-            break
-    tcp.listen(16)
-    messages = nftables.replace(_redirection(udp.getsockname()[1]))
-    here = nftables.open_socket()
-    try:
-        nftables.apply(here, [*_without_old(here), *messages])
-    finally:
-        here.close()
-    return udp, tcp
-
-
-def _bound_pair() -> tuple[socket.socket | None, socket.socket]:
-    tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-    try:
-        tcp.bind((ADDRESS, 0))
-        udp.bind((ADDRESS, tcp.getsockname()[1]))
-    except OSError as error:
-        udp.close()
-        tcp.close()
-        if error.errno == errno.EADDRINUSE:
-            return None, tcp
-        raise
-    return udp, tcp
-
-
-def _without_old(here: netlink.Socket) -> list[netlink.Message]:
-    """Of sockets that were lost with their process."""
-    if _RULES in nftables.tables(here, _RULES.family):
-        return [nftables.delete_table(_RULES)]
-    return []
-
-
-def _redirection(number: int) -> Content:
-    address = socket.inet_aton(ADDRESS)
-    rules = [
-        rule(
-            r.equal(field, address),
-            r.equal(r.PROTOCOL, protocol),
-            r.equal(port, r.port(was)),
-            r.set_port(port, becomes, checksum_offset=checksum),
-        )
-        for field, port, was, becomes in (
-            (r.DESTINATION, r.PORT, _PORT, number),
-            (r.SOURCE, r.SOURCE_PORT, number, _PORT),
-        )
-        for protocol, checksum in ((r.UDP, 6), (r.TCP, 16))
-    ]
-    chain = Chain("output", rules, Hook("filter", r.OUTPUT, -300))
-    return Content(_RULES, [chain])

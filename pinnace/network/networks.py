@@ -328,6 +328,9 @@ class Networks:
         for container, namespace in running.items():
             if container not in known.sandboxes:
                 self._resolve(container, namespace)
+                continue
+            resolution = self._resolution(container, namespace)
+            self._names.remember(container, namespace.netns_fd, namespace.pidfd, resolution)
         for endpoint in self._register.endpoints():
             for port in self._ports.claim(endpoint.id, endpoint.ports, known.held):
                 _log.warning(

@@ -16,7 +16,8 @@ import pytest
 from pinnace.network import dns
 from pinnace.network.definitions import Definition, Endpoint
 from pinnace.network.dns import AAAA, A, Code
-from pinnace.network.names import ADDRESS, Names, Resolution
+from pinnace.network.listening import ADDRESS
+from pinnace.network.names import Names, Resolution
 from tests.harness.deadline import until
 from tests.linux.namespaces import namespaces  # noqa: F401 (a fixture)
 
@@ -137,11 +138,17 @@ def test_it_ends_when_nobody_needs_it(names, container, tmp_path):
 
 def test_one_that_was_killed_is_started_again(names, container):
     names.attach(container.id, container.ns.fd, container.pidfd, Resolution([NET.id]))
-    os.kill(names.pid, signal.SIGKILL)
-    time.sleep(0.05)
-    names.put(member(5, "five"))
-    names.attach(container.id, container.ns.fd, container.pidfd, Resolution([NET.id]))
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        names.hold(container.pidfd, {"tcp/127.0.0.1": held.fileno()}, {})
+    killed = names.pid
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: names.pid != killed and names.running, "another process")
+    names.settle()
     assert ask(container.ns, "web")[2] == ["10.0.0.2"]
+    assert names.reconnect().held == ["tcp/127.0.0.1"]
+    names.put(member(5, "five"))
+    names.settle()
     assert ask(container.ns, "five")[2] == ["10.0.0.5"]
 
 

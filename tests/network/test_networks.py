@@ -13,7 +13,7 @@ from pinnace.network.addresses import BlockConfig
 from pinnace.network.creation import Request
 from pinnace.network.definitions import IF_NAME, NAME, SYSCTLS, Port
 from pinnace.network.legs import Sandbox, Wanted
-from pinnace.network.names import ADDRESS
+from pinnace.network.listening import ADDRESS
 from pinnace.network.networks import Namespace
 from pinnace.network.ports import PortRequest
 from tests.network.world import (
