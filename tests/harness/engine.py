@@ -58,9 +58,10 @@ class Engine:
         self.docker = Docker(host, folder)
         self.label = f"pinnace.test={secrets.token_hex(6)}"
         self.image = "pinnace-test/busybox:latest"
+        self.timeout = 60.0
 
-    def client(self, timeout: float = 60) -> Client:
-        return Client(self.host, timeout=timeout, version=VERSION)
+    def client(self, timeout: float | None = None) -> Client:
+        return Client(self.host, timeout=timeout or self.timeout, version=VERSION)
 
     def request(self, method: str, path: str, body: object = None) -> Response:
         with self.client() as client:

@@ -139,9 +139,14 @@ def namespaces(pids: Iterable[int]) -> Iterator[str]:
 
 
 def descriptors(pid: int) -> Iterator[str]:
-    """What a process has open, by kind: numbers of sockets, pipes and namespaces left out."""
+    """What a process has open, by kind: numbers of sockets, pipes and namespaces left out.
+
+    Each of the daemon's threads opens the database for itself, when it first needs it.
+    """
     who = title(pid)
     for target in targets(pid):
+        if ".db" in target:
+            continue
         yield f"{who}: {target.split('[')[0] if ':[' in target else target}"
 
 
