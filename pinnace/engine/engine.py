@@ -154,7 +154,7 @@ class Engine:
             lambda container: tails.ended(container.id),
             lambda container: self.volumes.unmount(container.id),
         ]
-        self._recover(launcher)
+        self._recover(launcher, removal)
         pool.prepare_like(self._ordinary(launcher))
 
     @classmethod
@@ -175,8 +175,9 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _recover(self, launcher: Launcher) -> None:
+    def _recover(self, launcher: Launcher, removal: Removal) -> None:
         self._runs.adopt()
+        removal.finish()
         recovery.sweep(
             self.settings, self._registry, launcher, self._snapshots, set(self._runs.live)
         )

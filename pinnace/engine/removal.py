@@ -89,6 +89,13 @@ class Removal:
         with contextlib.suppress(errors.NotFound, errors.Conflict):
             self.remove(ident, force=True, volumes=True)
 
+    def finish(self) -> None:
+        """Remove what was being removed when the last daemon died."""
+        for container in self._registry.all():
+            if container.state.status is Status.REMOVING:
+                container.state.status = Status.DEAD
+                self.automatically(container.id)
+
     def _kill(self, container: Container) -> None:
         ended = self._waits.for_exit(container.id)
         try:
