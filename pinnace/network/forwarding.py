@@ -15,7 +15,7 @@ from pinnace.supervisor.loop import ERR, HUP, IN, OUT, Loop
 PORT: Final = 53
 _PATIENCE: Final = 3.0  # seconds for one server
 _MOST_SERVERS: Final = 3  # as Docker
-_AT_ONCE: Final = 1024
+_AT_ONCE: Final = 8192  # of all containers
 _HEADER: Final = 12
 
 MakeSocket = Callable[[int, int], socket.socket]

@@ -31,6 +31,7 @@ from pinnace.runtime.sync import Channel, Closed, close_fds
 from pinnace.supervisor.loop import ERR, HUP, IN, Loop
 
 _AT_ONCE: Final = 32  # questions of one container, before others have a turn
+_WAITING: Final = 256  # questions of one container that others have not answered yet
 _STREAMS: Final = 64  # TCP connections of one container
 _PATIENCE: Final = 10.0  # seconds that a silent TCP connection is kept
 _LONGEST: Final = 65535
@@ -288,6 +289,7 @@ class _Sandbox:
         self._udp = socket.socket(fileno=udp_fd)
         self._tcp = socket.socket(fileno=tcp_fd)
         self._streams: set[_Stream] = set()
+        self._waiting = 0
         self._links = {alias.lower(): name for alias, name in request.links.items()}
         self._networks: list[str] = []
         self._view = View([])
@@ -351,7 +353,13 @@ class _Sandbox:
             say(dns.reply(asked, Code.FAILURE))
 
     def _forward(self, asked: Question, data: bytes, say: Answer, *, stream: bool) -> None:
+        if self._waiting >= _WAITING:
+            say(dns.reply(asked, Code.FAILURE))  # one container must not keep others from asking
+            return
+        self._waiting += 1
+
         def heard(found: bytes | None) -> None:
+            self._waiting -= 1
             say(found if found is not None else dns.reply(asked, Code.FAILURE))
 
         self._server.forwarder.ask(data, self._upstreams, heard, stream=stream)

@@ -247,3 +247,22 @@ def test_many_questions_a_second(names, container):
                 asker.recv(512)
         seconds = time.perf_counter() - begin
     print(f"{1000 / seconds:.0f} answers a second")
+
+
+def test_one_container_has_only_so_many_questions_unanswered(names, container):
+    silent = Upstream(silent=True)
+    resolution = Resolution([NET.id], host_servers=[silent.name])
+    names.attach(container.id, container.ns.fd, container.pidfd, resolution)
+    heard = []
+    with container.ns.socket(kind=socket.SOCK_DGRAM) as asker:
+        asker.connect((ADDRESS, 53))
+        asker.settimeout(2)  # less than the patience with a silent server
+        while len(heard) < 300:
+            for _ in range(20):
+                asker.send(dns.question("example.org", A))
+            heard += [None] * 20
+            asker.send(dns.question("web", A))  # its answer comes after those of the others
+            while (code := dns.answers(asker.recv(512))[0]) is not Code.NO_ERROR:
+                heard[heard.index(None)] = code
+    assert heard.count(None) == 256
+    assert set(heard) == {None, Code.FAILURE}
