@@ -6,7 +6,9 @@
 Rule: everything is read once, from left to right; a value put in is not read again.
 """
 
-from collections.abc import Iterable, Mapping
+import functools
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from pinnace.dockerfile import golang, wildcards
@@ -17,6 +19,9 @@ _MODIFIERS = frozenset("+-?#%")
 
 # No Dockerfile nests deeper; Python's stack ends at about 300.
 _DEPTH = 60
+
+# What variables may add to a word: no program can be given more than 128 KiB in one.
+_GROWTH = 1 << 20
 
 _END = ""
 _MISSING_BRACE = "syntax error: missing '}'"
@@ -81,6 +86,16 @@ class Folded(dict[str, str]):
         return super().get(key.upper(), default)
 
 
+_split = re.compile(f"[{re.escape(''.join(golang.SPACES))}]").split
+
+
+@functools.cache
+def _plain(stop: str, lexer: Lexer) -> Callable[[str, int], re.Match[str] | None]:
+    """Finds the characters, from a position on, that mean nothing but themselves."""
+    special = "$<" + ("'\"" if lexer.quotes else "") + lexer.escape + stop
+    return re.compile(f"[^{re.escape(special)}]+").match
+
+
 class _Words:
     """What is split at spaces, but for those that are quoted or escaped."""
 
@@ -89,11 +104,11 @@ class _Words:
         self._current: list[str] = []
 
     def add(self, text: str) -> None:
-        for character in text:
-            if character in golang.SPACES:
-                self.finish()
-            else:
-                self._current.append(character)
+        first, *others = _split(text)
+        self.add_raw(first)
+        for word in others:
+            self.finish()
+            self.add_raw(word)
 
     def add_raw(self, text: str) -> None:
         if text:
@@ -114,6 +129,7 @@ class _Reader:
         self._environment = environment
         self._keep_escapes = lexer.keep_escapes
         self._depth = 0
+        self._grown = 0
         self.matched: set[str] = set()
         self.unmatched: set[str] = set()
 
@@ -140,7 +156,13 @@ class _Reader:
     def _until(self, stop: str) -> tuple[str, tuple[str, ...]]:
         result: list[str] = []
         words = _Words()
+        plain = _plain(stop, self._lexer)
         while character := self._peek():
+            if run := plain(self._text, self._at):
+                self._at = run.end()
+                result.append(run[0])
+                words.add(run[0])
+                continue
             if character == stop:
                 self._next()
                 return "".join(result), words.finish()
@@ -218,7 +240,7 @@ class _Reader:
             name = self._name()
             if not name:
                 return "$"
-            return self._plain(name, f"${name}")
+            return self._counted(self._plain(name, f"${name}"))
         self._next()
         match self._peek():
             case "":
@@ -226,7 +248,14 @@ class _Reader:
             case "{" | "}" | ":":
                 raise ExpansionError("syntax error: bad substitution")
         name = self._name()
-        return self._substitution(name)
+        return self._counted(self._substitution(name))
+
+    def _counted(self, value: str) -> str:
+        """A variable made of variables made of variables soon fills the memory."""
+        self._grown += len(value)
+        if self._grown > _GROWTH:
+            raise ExpansionError("the variables make it too long")
+        return value
 
     def _substitution(self, name: str) -> str:
         """What follows the name in ${name...}."""

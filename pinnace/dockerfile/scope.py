@@ -22,6 +22,8 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+_GROWTH = 16 << 20
+
 # ARGs that say which stages are scanned; they are no variables.
 NOT_VARIABLES = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
 
@@ -91,22 +93,25 @@ def global_scope(
     values = dict(predefined)
     declared: set[str] = set()
     lexer = Lexer(escape)
+    budget = _Budget()
     for arg in args:
         for declaration in arg.declarations:
             value = build_args.get(declaration.name)
             if value is None and declaration.value is not None:
-                value = _word(lexer, declaration.value, values, arg)
+                value = _word(lexer, declaration.value, values, arg, budget)
             if value is not None:
                 values[declaration.name] = value
             declared.add(declaration.name)
     return Globals(values, frozenset(declared))
 
 
-def _word(lexer: Lexer, text: str, values: Mapping[str, str], arg: Arg) -> str:
+def _word(lexer: Lexer, text: str, values: Mapping[str, str], arg: Arg, budget: "_Budget") -> str:
     try:
-        return lexer.word(text, values)
-    except ExpansionError as error:
+        word = lexer.word(text, values)
+        budget.spend(text, word)
+    except DockerfileError as error:
         raise error.at(arg.origin.lines) from None
+    return word
 
 
 def base_environment(entries: Sequence[str] | None, os: str = "linux") -> dict[str, str]:
@@ -115,6 +120,21 @@ def base_environment(entries: Sequence[str] | None, os: str = "linux") -> dict[s
     if os != "windows":
         values.setdefault("PATH", PATH)
     return values
+
+
+class _Budget:
+    """What variables may add to the instructions of a stage and of those it derives from.
+
+    One word is bounded by the lexer; many, each made of two of the one before, are not.
+    """
+
+    def __init__(self) -> None:
+        self._left = _GROWTH
+
+    def spend(self, text: str, expanded: str) -> None:
+        self._left -= max(0, len(expanded) - len(text))
+        if self._left < 0:
+            raise DockerfileError("the variables make the Dockerfile too long")
 
 
 class Scope:
@@ -133,6 +153,7 @@ class Scope:
         self._globals = globals
         self._build_args = build_args
         self._lexer = Lexer(escape)
+        self._budget = _Budget()
         self.environment = dict(environment)
         self.persistent = dict(environment)
         """Without the ARGs: what the image keeps."""
@@ -158,6 +179,7 @@ class Scope:
             declared=self.declared,
         )
         child.environment = self.environment | self.persistent
+        child._budget = self._budget
         return child
 
     def arguments(self) -> dict[str, str]:
@@ -195,7 +217,11 @@ class Scope:
         return declared
 
     def _words(self, texts: Sequence[str]) -> tuple[str, ...]:
-        return tuple(word for text in texts for word in self._lexer.words(text, self.environment))
+        """Of what these miss, BuildKit's checks say nothing."""
+        expansions = [self._lexer.expand(text, self.environment) for text in texts]
+        for text, expansion in zip(texts, expansions, strict=True):
+            self._budget.spend(text, expansion.text)
+        return tuple(word for expansion in expansions for word in expansion.words)
 
     def _word(self, text: str) -> str:
         return self._expand(self._lexer, text).text
@@ -211,6 +237,7 @@ class Scope:
             self._missed(error.unmatched)
             raise
         self._missed(expansion.unmatched)
+        self._budget.spend(text, expansion.text)
         return expansion
 
     def _missed(self, names: frozenset[str]) -> None:

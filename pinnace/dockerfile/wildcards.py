@@ -10,6 +10,9 @@ from enum import Enum
 # More than this is no honest Dockerfile: of a value of 1,000 characters, a pattern of 200.
 _LIMIT = 200_000
 
+# Of what a replacement makes.
+_SIZE = 1 << 20
+
 
 class Wild(Enum):
     ANY = "?"
@@ -52,7 +55,7 @@ def trim_suffix(pattern: Pattern, text: str, *, greedy: bool) -> str:
 def replace(pattern: Pattern, text: str, replacement: str, *, everywhere: bool) -> str:
     """An empty match counts too, but not right after another match."""
     pieces: list[str] = []
-    copied = at = 0
+    copied = at = made = 0
     while at <= len(text):
         found = _Search(pattern, text, greedy=True).find(at)
         if found is None:
@@ -61,6 +64,9 @@ def replace(pattern: Pattern, text: str, replacement: str, *, everywhere: bool) 
         pieces.append(text[copied:start])
         if end > copied or start == 0:
             pieces.append(replacement)
+            made += len(replacement)
+            if made > _SIZE:
+                raise ValueError("replacement is too long")
         copied = end
         at = max(end, at + 1)
         if not everywhere:

@@ -110,6 +110,33 @@ def test_a_wrong_word_is_refused_with_its_lines() -> None:
     assert walked.unmatched == ["a"]
 
 
+DOUBLING = "".join(f"ENV v{n}=$v{n - 1}$v{n - 1}\n" for n in range(1, 40))
+ENDLESS = "ENV v=0123456789\n" + "ENV v=$v$v$v$v\n" * 7 + "LABEL x=$v\n" * 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"ENV v0=0123456789\n{DOUBLING}", "the variables make it too long"),
+        (ENDLESS, "the variables make the Dockerfile too long"),
+        (
+            "ENV v=" + "x" * 9000 + "\nENV w=${v//x/$v}\n",
+            "replacement is too long",
+        ),
+    ],
+)
+def test_variables_of_variables_do_not_fill_the_memory(text: str, message: str) -> None:
+    with pytest.raises(DockerfileError, match=message):
+        walk(text)
+
+
+def test_global_variables_of_variables_do_not_either() -> None:
+    text = "ARG v=0123456789\n" + "ARG v=$v$v$v$v\n" * 8 + "ARG w=$v\n" * 1000
+
+    with pytest.raises(DockerfileError, match="too long"):
+        scope.global_scope(stages.read(f"{text}FROM a\n".encode()).args, {}, {})
+
+
 def test_global_args_see_those_above() -> None:
     args = stages.read(b"ARG a=1 b=$a$HERE\nARG a=2\nARG c=$a d\nFROM x\n").args
 
