@@ -139,22 +139,37 @@ class Creation:
             self._register.delete(definition.id)
         return definition
 
-    def predefine(self) -> None:
-        present = {each.name for each in self._register.networks()}
+    def predefine(self, wanted: Request) -> None:
+        """Make sure of host, none and bridge; a bridge that the settings change is made anew."""
+        present = {each.name: each for each in self._register.networks()}
         for name, kind in (("host", "host"), ("none", "null")):
             if name not in present:
                 self._register.add(_predefined(self._host.engine, name, kind))
-        if "bridge" not in present:
-            options = bridge.default_options(self._host)
-            blocks = self._blocks(Request("bridge"))
-            definition = msgspec.structs.replace(
-                _predefined(self._host.engine, "bridge", "bridge"),
-                blocks=blocks,
-                chosen_subnets=True,
-                options=options | _DEFAULTS,
-                link=options[definitions.NAME],
-            )
-            self._register.add(definition)
+        known = present.get("bridge")
+        if known is None:
+            self._register.add(self._default_bridge(wanted))
+        elif not self._register.of_network(known.id) and (
+            not _as_wanted(known, wanted) or self._taken(known.link)
+        ):
+            self._drivers["bridge"].teardown(known)
+            self._register.delete(known.id)
+            self._register.add(self._default_bridge(wanted))
+
+    def _taken(self, name: str) -> bool:
+        """Whether someone else has a link of this name now."""
+        link = self._host.link(name)
+        return link is not None and not self._host.owned(link)
+
+    def _default_bridge(self, wanted: Request) -> Definition:
+        options = bridge.default_options(self._host) | _DEFAULTS | dict(wanted.options)
+        return msgspec.structs.replace(
+            _predefined(self._host.engine, "bridge", "bridge"),
+            ipv6=wanted.ipv6,
+            blocks=self._blocks(wanted),
+            chosen_subnets=True,
+            options=options,
+            link=options[definitions.NAME],
+        )
 
 
 _DEFAULTS: Final = {
@@ -178,4 +193,18 @@ def _record(block: addresses.Block, asked: BlockConfig | None) -> BlockRecord:
         ip_range=str(block.ip_range or ""),
         auxiliary=dict(asked.auxiliary) if asked else {},
         asked_gateway=asked.gateway if asked else None,
+    )
+
+
+def _as_wanted(known: Definition, wanted: Request) -> bool:
+    """Whether the default bridge is still as the settings say."""
+    options = {**_DEFAULTS, **wanted.options}
+    asked = [config.subnet for config in wanted.blocks]
+    subnets = [record.subnet for record in known.blocks if record.asked_gateway is not None]
+    gateways = {config.gateway for config in wanted.blocks if config.gateway}
+    return (
+        known.ipv6 == wanted.ipv6
+        and {**known.options, **options} == known.options
+        and asked == subnets
+        and gateways <= {record.gateway for record in known.blocks}
     )

@@ -7,7 +7,7 @@ release   all of it is given back; the links go with the namespace
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -42,6 +42,9 @@ class Namespace(NamedTuple):
     links: Mapping[str, str] = {}
 
 
+_DEFAULT_BRIDGE: Final = Request("bridge")
+
+
 class Networks:
     def __init__(
         self,
@@ -50,6 +53,7 @@ class Networks:
         names: Names,
         *,
         pools: Sequence[Pool] = addresses.DEFAULT_POOLS,
+        default_bridge: Request = _DEFAULT_BRIDGE,
     ) -> None:
         self._register = register
         self._host = host
@@ -65,6 +69,7 @@ class Networks:
         self._filter = Filter(host, register)
         self._creation = Creation(register, host, self._filter, self._drivers, pools)
         self._legs = Legs(register, self._ports)
+        self._default_bridge = default_bridge
 
     # Networks
 
@@ -308,16 +313,25 @@ class Networks:
             gone = [each for each in self._register.endpoints() if each.container not in running]
             self._register.forget(gone)
             self._filter.adopt(self._register.endpoints())
-            self._creation.predefine()
+            self._creation.predefine(self._default_bridge)
             self._filter.repair()
             for each in self._register.networks():
-                self._drivers[each.driver].setup(each)
-                self._filter.enable_routing(each)
-                if not each.predefined:
-                    self._names.know(each, self._register.of_network(each.id))
+                self._set_up(each)
             for endpoint in gone:
                 self._sweep(endpoint)
         self._find_names(running)
+        if not all(each.predefined for each in self._register.networks()):
+            self._names.start_soon()
+
+    def _set_up(self, definition: Definition) -> None:
+        """One network that can't be must not keep the others, and the engine, from being."""
+        try:
+            self._drivers[definition.driver].setup(definition)
+            self._filter.enable_routing(definition)
+        except (errors.PinnaceError, OSError) as error:
+            _log.error("network %s could not be set up: %s", definition.name, error)
+        if not definition.predefined:
+            self._names.know(definition, self._register.of_network(definition.id))
 
     def _find_names(self, running: Mapping[str, Namespace]) -> None:
         known = self._names.reconnect()

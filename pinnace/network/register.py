@@ -51,13 +51,6 @@ class Register:
                 ) from None
             self._keep(definition)
 
-    def replace(self, definition: Definition) -> None:
-        """Of a predefined network, whose options a setting may change."""
-        with self.lock:
-            sql = "UPDATE networks SET document = ? WHERE id = ?"
-            self._database.execute(sql, (msgspec.json.encode(definition), definition.id))
-            self._keep(definition)
-
     def delete(self, ident: str) -> None:
         with self.lock:
             self._database.execute("DELETE FROM networks WHERE id = ?", (ident,))

@@ -11,14 +11,16 @@ from pinnace.linux import links, netns, nftables, routes
 from pinnace.network import dns, firewall
 from pinnace.network.addresses import BlockConfig
 from pinnace.network.creation import Request
-from pinnace.network.definitions import IF_NAME, NAME, SYSCTLS, Port
+from pinnace.network.definitions import IF_NAME, MTU, NAME, SYSCTLS, Port
 from pinnace.network.legs import Sandbox, Wanted
 from pinnace.network.listening import ADDRESS
 from pinnace.network.networks import Namespace
 from pinnace.network.ports import PortRequest
 from tests.network.world import (
     HOST,
+    HOST6,
     OUTSIDE,
+    OUTSIDE6,
     ask,
     published,
     refused,
@@ -470,3 +472,48 @@ def test_many_at_once(world):  # noqa: F811
         world.networks.release(leg.container)
     assert elements(world) == before
     os.close(pidfd)
+
+
+def test_the_default_bridge_follows_the_settings(world):  # noqa: F811
+    first = world.networks.find("bridge")
+    wanted = Request(
+        "bridge",
+        blocks=[BlockConfig("10.99.0.0/24", gateway="10.99.0.7")],
+        options={MTU: "1400"},
+    )
+    for _ in range(2):
+        world.restart(default_bridge=wanted)
+        box = world.box()
+        assert (box.ipv4, box.legs[0].gateway4) == ("10.99.0.1", "10.99.0.7")
+        assert links.get(box.ns.netlink, "eth0").mtu == 1400
+        assert world.networks.find("bridge").id == first.id
+        world.networks.release(box.id)
+    world.restart()
+    assert world.networks.find("bridge").blocks == first.blocks
+
+
+def test_a_network_without_ipv4(world):  # noqa: F811
+    world.network("six", ipv4=False, ipv6=True)
+    server, client = world.box("six", ports=[published(80, 8080)]), world.box("six")
+    assert server.ipv4 == ""
+    with serving(server.ns, 80, ipv6=True):
+        assert ask(client.ns, server.ipv6, 80) == client.ipv6
+        assert ask(world.outside, HOST6, 8080) == OUTSIDE6
+
+
+def test_links_that_others_took_meanwhile_are_theirs(world):  # noqa: F811
+    world.network("back", options={NAME: "mine"})
+    world.close()
+    for name in ("pinnace0", "mine"):
+        world.host.netlink.send(links.delete_named(name), links.bridge(name))
+    world.open()
+    world.networks.recover({})
+    assert world.networks.find("bridge").link == f"br-{world.kernel.engine[:12]}"
+    box = world.box()
+    with serving(world.outside, 80):
+        assert ask(box.ns, OUTSIDE, 80) == HOST
+    with pytest.raises(errors.Failed, match="the bridge of network back is missing"):
+        world.box("back")
+    world.networks.release(f"{2:064x}")
+    world.networks.remove("back")
+    assert {"pinnace0", "mine"} <= links_of(world)

@@ -85,20 +85,20 @@ class World:
                 links.change(index, up=True),
             )
 
-    def open(self) -> None:
+    def open(self, **settings) -> None:
         """The daemon starts."""
         self.database = Database(self.folder / "db")
         self.kernel = Host(ENGINE, self.host.fd)
         names = Names(str(self.folder), self.kernel)
-        self.networks = Networks(Register(self.database), self.kernel, names)
+        self.networks = Networks(Register(self.database), self.kernel, names, **settings)
 
     def close(self) -> None:
         self.networks.close()
         self.database.close()
 
-    def restart(self, *running: Box) -> None:
+    def restart(self, *running: Box, **settings) -> None:
         self.close()
-        self.open()
+        self.open(**settings)
         self.networks.recover({box.id: box.joined for box in running})
 
     def network(self, name: str, **settings):
