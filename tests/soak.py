@@ -118,6 +118,7 @@ class Soak:
                 verb(self.engine, chance)
             except (OSError, EOFError, AssertionError, Refused, ValueError) as error:
                 self._note(self.failed, f"{verb.__name__}: {type(error).__name__}: {error}"[:150])
+                time.sleep(0.05)
             else:
                 self._note(self.done, verb.__name__)
 
