@@ -13,7 +13,12 @@ failed=0
 
 say() { printf '\n\033[1m# %s\033[0m\n' "$*"; }
 show() {
-  printf '\033[36m$ %s\033[0m\n' "$*"
+  local word line=
+  for word; do
+    case $word in *[!A-Za-z0-9_./=:-]*) word="'$word'" ;; esac
+    line+=" $word"
+  done
+  printf '\033[36m$%s\033[0m\n' "$line"
   "$@"
 }
 # expect CODE COMMAND...: show it, and remember when it does not end as it should.
@@ -59,12 +64,12 @@ expect 0 ls -d /etc/apt
 expect 0 pinnace rm sandbox
 
 say "On a terminal: window, job control, exit status"
-expect 7 script -qec 'pinnace run --rm -it host sh -c "tty; stty size; exit 7"' /dev/null </dev/null
+expect 7 script -qec 'stty rows 30 cols 100; pinnace run --rm -it host sh -c "tty; stty size; exit 7"' /dev/null </dev/null
 
 say "In the background: logs, exec, stop"
 expect 0 pinnace run -d --name web -e GREETING=hello --memory 64m host \
   sh -c 'trap "echo bye; exit 3" TERM; i=0; while :; do i=$((i+1)); echo "$GREETING $i"; sleep 0.2; done'
-expect 0 pinnace exec web sh -c 'echo "in the same container: $(cat /proc/1/comm), memory $GREETING"'
+expect 0 pinnace exec web sh -c 'echo "in the same container: $GREETING from beside $(cat /proc/1/comm)"'
 expect 0 pinnace ps
 expect 0 pinnace top web
 expect 0 pinnace logs --tail 2 --timestamps web
@@ -79,7 +84,6 @@ expect 126 pinnace run --rm host /etc
 expect 127 pinnace run --rm host no-such-command
 
 say "How fast: twenty containers, one after the other"
-twenty() { for _ in $(seq 20); do pinnace run --rm --network none hello >/dev/null || return; done; }
-time expect 0 twenty
+time expect 0 sh -c 'for i in $(seq 20); do pinnace run --rm --network none hello >/dev/null || exit; done'
 
-say "Cleaned up: no container, no process, no folder"
+say "Cleaning up: containers, daemon, $state"
