@@ -124,6 +124,7 @@ class Runs:
             channel, run = self._shell(container.id, launch)
             undo.callback(channel.close)
             started, pidfd = self._run(container.id, channel, run)
+            undo.callback(process.send_signal, pidfd, signal.SIGKILL)
         failpoint.hit("engine-started")
         live = Live(channel, pidfd, started.pid, id_base, launch.preparation.cgroup_path)
         self._begin(container, live, status, started.started_at)
