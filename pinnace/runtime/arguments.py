@@ -1,6 +1,7 @@
 """The words of `pinnace runtime`: runc's verbs and options."""
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable
 
 ROOT = "/run/pinnace/runtime"
@@ -37,8 +38,10 @@ class _Version(argparse.Action):
         import pinnace
         from pinnace.runtime import bundles
 
-        version = f"pinnace runtime version {pinnace.__version__}\nspec: {bundles.OCI_VERSION}\n"
-        parser.exit(message=version)
+        # To standard output, where callers of runc read it.
+        sys.stdout.write(f"pinnace runtime version {pinnace.__version__}\n")
+        sys.stdout.write(f"spec: {bundles.OCI_VERSION}\n")
+        parser.exit()
 
 
 def _create(verb: argparse.ArgumentParser) -> None:
