@@ -107,6 +107,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     options: dict[str, str] = {}
     gateway_priority: int = 0
     trusted: bool = False
+    prepared: bool = False  # of a shell that waits for its container: nobody is shown it
     ports: list[Port] = []
     links: list[Port] = []  # `--link` without icc: host is the other's address
 

@@ -25,12 +25,15 @@ class Filter:
         """A host that was no router is one for our networks only."""
         if definition.driver != "bridge":
             return
-        own = {each.link for each in self._register.networks()} | {definition.link}
-        present = {each.name for each in links.dump(self._host.netlink)} - own
         for version, wanted in ((4, definition.ipv4), (6, definition.ipv6)):
             if wanted and self._host.enable_forwarding(version):
-                self._former[version] |= present
+                self._former[version] |= self._others()
                 self._change(firewall.add, firewall.of_former(self._former))
+
+    def _others(self) -> set[str]:
+        """The links that are not bridges of ours."""
+        own = {each.link for each in self._register.networks()}
+        return {each.name for each in links.dump(self._host.netlink)} - own
 
     def add_network(self, definition: Definition) -> None:
         self._change(firewall.add, _segment(definition))

@@ -22,11 +22,15 @@ SETTING_UP: Final = "failed to set up container networking: "
 
 
 class Sandbox(NamedTuple):
-    """The container whose namespace it is. A trusted one may send from any address."""
+    """The container whose namespace it is. A trusted one may send from any address.
+
+    It is prepared as long as nobody has asked for it to be started.
+    """
 
     container: str
     name: str
     trusted: bool = False
+    prepared: bool = False
 
 
 class Wanted(NamedTuple):
@@ -111,6 +115,7 @@ class Legs:
             options=dict(leg.options),
             gateway_priority=leg.gateway_priority,
             trusted=sandbox.trusted,
+            prepared=sandbox.prepared,
             links=list(leg.links),
         )
 
@@ -196,7 +201,11 @@ def _adopted(endpoint: Endpoint | None, sandbox: Sandbox, leg: Wanted) -> Endpoi
         return None
     names = list(leg.dns_names)
     return msgspec.structs.replace(
-        endpoint, name=sandbox.name, dns_names=names, gateway_priority=leg.gateway_priority
+        endpoint,
+        name=sandbox.name,
+        prepared=sandbox.prepared,
+        dns_names=names,
+        gateway_priority=leg.gateway_priority,
     )
 
 

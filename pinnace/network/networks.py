@@ -94,10 +94,11 @@ class Networks:
 
     def members(self, network: str) -> list[Endpoint]:
         """The endpoints in a network, by its id."""
-        return self._register.of_network(network)
+        return [each for each in self._register.of_network(network) if not each.prepared]
 
     def legs(self, container: str) -> list[Endpoint]:
-        return self._register.of_container(container)
+        """The endpoints of a container that runs."""
+        return [each for each in self._register.of_container(container) if not each.prepared]
 
     @property
     def host_gateway(self) -> str:
@@ -130,7 +131,8 @@ class Networks:
 
     def prepare(self, container: str, netns_fd: int) -> None:
         """Give a waiting shell its leg in the default bridge, in case its container wants one."""
-        self._legs.plan(Sandbox(container, container[:12]), [Wanted("bridge")], ())
+        shell = Sandbox(container, container[:12], prepared=True)
+        self._legs.plan(shell, [Wanted("bridge")], ())
         try:
             self.join(container, Namespace(netns_fd))
         except BaseException:

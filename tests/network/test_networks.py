@@ -327,7 +327,9 @@ def test_names_are_answered_in_networks_of_ones_own(world):  # noqa: F811
 def test_a_prepared_shell_is_kept_when_it_fits(world):  # noqa: F811
     ns = world.namespace()
     world.networks.prepare("f" * 64, ns.fd)
-    (ahead,) = world.networks.legs("f" * 64)
+    assert world.networks.legs("f" * 64) == []
+    assert world.networks.members(world.networks.find("bridge").id) == []
+    (ahead,) = world.networks._register.of_container("f" * 64)
     box = world.box()
     sandbox = box.sandbox._replace(container="f" * 64, name="web")
 
