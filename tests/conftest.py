@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bench.wire import Client
 from tests.harness import engine as engines
@@ -152,3 +153,10 @@ def expect_nothing_beyond(daemon: Daemon, before: kernel.Held) -> None:
     except Expired:
         left = held(daemon).beyond(before)
         raise AssertionError(f"leaked: {left}") from None
+
+
+# How quickly examples come says something of the machine, not of the code.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")

@@ -27,7 +27,8 @@ kit.images.remove("web:1")
 
 
 def run(tmp_path: Path, failpoint: str) -> int:
-    environment = {**os.environ, "PINNACE_FAILPOINT": failpoint, "PYTHONPATH": str(Path(__file__).parents[2])}
+    here = str(Path(__file__).parents[2])
+    environment = {**os.environ, "PINNACE_FAILPOINT": failpoint, "PYTHONPATH": here}
     command = [sys.executable, "-c", SCRIPT, str(tmp_path / "store"), str(tmp_path / "archive")]
     return subprocess.run(command, env=environment, check=False, timeout=60).returncode
 
