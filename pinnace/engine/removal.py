@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 
 from pinnace import errors
@@ -19,7 +20,7 @@ from pinnace.engine.registry import Registry
 from pinnace.engine.runs import Runs
 from pinnace.engine.settings import Settings
 from pinnace.engine.volumes import Volumes
-from pinnace.engine.waits import Waits
+from pinnace.engine.waits import Exit, Waits
 from pinnace.linux import failpoint
 from pinnace.store.snapshots import Overlay
 
@@ -65,6 +66,15 @@ class Removal:
 
     def remove(self, ident: str, *, force: bool, volumes: bool) -> None:
         event = Event.REMOVE_BY_FORCE if force else Event.REMOVE
+        ended = self._waits.for_exit(self._registry.get(ident).id)
+        try:
+            self._remove_when(ended, ident, event, volumes=volumes)
+        finally:
+            ended.cancel()
+
+    def _remove_when(
+        self, ended: "Future[Exit]", ident: str, event: Event, *, volumes: bool
+    ) -> None:
         with self._registry.locked(ident) as container:
             before = container.state.status
             container.state.status = lifecycle.next(before, event, ident=ident, id=container.id)
@@ -73,7 +83,7 @@ class Removal:
             container.version += 1
         try:
             if running:
-                self._kill(container)
+                self._kill(container, ended)
             self._remove(container, volumes=volumes)
         except BaseException:
             with contextlib.suppress(errors.NotFound), self._registry.locked(container.id):
@@ -96,13 +106,11 @@ class Removal:
                 container.state.status = Status.DEAD
                 self.automatically(container.id)
 
-    def _kill(self, container: Container) -> None:
-        ended = self._waits.for_exit(container.id)
-        try:
+    def _kill(self, container: Container, ended: "Future[Exit]") -> None:
+        with contextlib.suppress(errors.Conflict):  # it is ending by itself
             self._runs.signal(container, signal.SIGKILL)
+        try:
             ended.result(_PATIENCE)
-        except errors.Conflict:
-            ended.cancel()
         except NotYet:
             raise errors.Failed(
                 f"cannot remove container {container.id}: could not kill container: "

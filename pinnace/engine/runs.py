@@ -175,7 +175,16 @@ class Runs:
             if mode.startswith("container:"):
                 ident = mode.removeprefix("container:")
                 donors[ident] = self._donor(kind, ident)
+                if kind == "network":
+                    self._share_names(container, ident)
         return donors
+
+    def _share_names(self, container: Container, ident: str) -> None:
+        """The files of /etc are the other one's, which may have been made after this one."""
+        other = self._registry.get(ident)
+        container.hostname_path = other.hostname_path
+        container.hosts_path = other.hosts_path
+        container.resolv_conf_path = other.resolv_conf_path
 
     def _donor(self, kind: str, ident: str) -> Donor:
         try:
@@ -211,12 +220,15 @@ class Runs:
         container.state.exit_code = code
         container.state.error = told.message
         container.state.finished_at = time.time_ns()
-        if container.state.status is Status.RESTARTING:
+        last_try = container.state.status is Status.RESTARTING
+        if last_try:
             container.state.status = Status.EXITED
         self._registry.save(container)
         self._launcher.clear(container.id)
         self._drop_pending(container.id)
-        self._waits.exited(container.id, (code, told.message))
+        # Otherwise it has not ended: who waits for its next exit waits on, as with Docker.
+        if last_try:
+            self._waits.exited(container.id, (code, told.message))
         if container.host_config.auto_remove:
             self._monitor.submit(lambda: self.remove_automatically(container.id))
         return told

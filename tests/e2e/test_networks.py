@@ -50,6 +50,19 @@ def test_two_containers_share_a_network(engine: Engine) -> None:
     assert (code, output) == (0, "served\n")
 
 
+def test_whose_network_it_is_may_be_made_later(engine: Engine) -> None:
+    name = "pinnace-test-later"
+    ident = engine.create("hostname", HostConfig={"NetworkMode": f"container:{name}"})
+    early = engine.request("POST", f"/containers/{ident}/start")
+    other = engine.start(name=name, Hostname="bee")
+
+    engine.ok("POST", f"/containers/{ident}/start")
+
+    assert early.message == f"joining network namespace of container: No such container: {name}"
+    assert engine.wait(ident) == 0
+    assert engine.inspect(ident)["HostsPath"] == engine.inspect(other)["HostsPath"]
+
+
 def test_inspect_says_which_network(engine: Engine) -> None:
     ident = engine.start()
 

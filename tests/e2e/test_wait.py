@@ -8,7 +8,7 @@ import pytest
 from bench.wire import Client
 from tests.harness.deadline import until
 from tests.harness.docker import Docker
-from tests.harness.engine import Engine
+from tests.harness.engine import Engine, Shared
 
 pytestmark = pytest.mark.root
 
@@ -85,6 +85,20 @@ def test_next_exit_of_an_exited_container_is_not_the_last_one(engine: Engine) ->
     waiter = Waiter(engine, ident, "next-exit")
     assert not waiter.answered
 
+    engine.ok("POST", f"/containers/{ident}/start")
+
+    assert waiter.answer() == {"StatusCode": 4}
+
+
+def test_a_start_that_fails_is_no_exit(engine: Engine, shared: Shared) -> None:
+    program = shared.here / "program"
+    binds = {"Binds": [f"{shared.there}:/shared"]}
+    ident = engine.create("/shared/program", HostConfig=binds)
+    waiter = Waiter(engine, ident, "next-exit")
+    assert engine.request("POST", f"/containers/{ident}/start").status == 400
+
+    program.write_text("#!/bin/sh\nexit 4\n")
+    program.chmod(0o755)
     engine.ok("POST", f"/containers/{ident}/start")
 
     assert waiter.answer() == {"StatusCode": 4}
