@@ -144,7 +144,8 @@ def _check_circles(stages: Sequence[PlannedStage]) -> None:
     """Raises DockerfileError with the instructions that close a circle."""
     finished: set[int] = set()
     for start in range(len(stages)):
-        _visit(stages, start, finished)
+        if start not in finished:
+            _visit(stages, start, finished)
 
 
 def _visit(stages: Sequence[PlannedStage], start: int, finished: set[int]) -> None:
