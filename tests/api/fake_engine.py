@@ -383,6 +383,7 @@ class FakeContainers:
         except errors.NotFound:
             client.close()
             raise
+        client.sendall(options.head)
         if not options.stream:
             client.close()
             return
