@@ -54,6 +54,7 @@ def root(work: Path, kernel: Kernel, arguments: list[str]) -> Path:
     image.unlink(missing_ok=True)
     options = ["-q", "-t", "ext4", "-O", "^has_journal", "-E", "root_owner=0:0", "-d", str(tree)]
     subprocess.run(["mke2fs", *options, str(image), SIZE], check=True)
+    shutil.rmtree(tree)
     return image
 
 
