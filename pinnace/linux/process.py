@@ -285,19 +285,23 @@ def set_title(title: str) -> None:
 
     A process that a container can see must not tell how the host started it.
     """
+    place = find_title()
+    syscall.prctl_name(title.encode())
+    room = place.end - place.start
+    syscall.overwrite(place.start, title.encode()[: room - 1].ljust(room, b"\0"))
+
+
+def find_title() -> _Arguments:
+    """proc_pid_stat(5): fields 48 and 49 are where the arguments are in memory.
+
+    To be called while /proc is the host's (I3): a container's could have us write anywhere.
+    """
     global _arguments
     if _arguments is None:
-        _arguments = _find_arguments()
-    syscall.prctl_name(title.encode())
-    room = _arguments.end - _arguments.start
-    syscall.overwrite(_arguments.start, title.encode()[: room - 1].ljust(room, b"\0"))
-
-
-def _find_arguments() -> _Arguments:
-    """proc_pid_stat(5): fields 48 and 49 are where the arguments are in memory."""
-    with open("/proc/self/stat", "rb") as file:
-        fields = file.read().rpartition(b") ")[2].split()
-    return _Arguments(int(fields[45]), int(fields[46]))
+        with open("/proc/self/stat", "rb") as file:
+            fields = file.read().rpartition(b") ")[2].split()
+        _arguments = _Arguments(int(fields[45]), int(fields[46]))
+    return _arguments
 
 
 def close_on_exec_from(first: int) -> None:
@@ -321,8 +325,15 @@ def close_all_but(keep: Sequence[int]) -> None:
     start = 3
     for fd in sorted({*keep, 1 << 20}):
         if start < fd:
-            syscall.close_range(start, fd - 1)
+            _close_range(start, fd - 1)
         start = max(start, fd + 1)
+
+
+def _close_range(first: int, last: int) -> None:
+    try:
+        syscall.close_range(first, last)
+    except PermissionError:  # an older seccomp filter, as in _close_on_exec_each
+        os.closerange(first, min(last, 1024) + 1)
 
 
 def run(argv: Sequence[str], env: dict[str, str], stdio: Sequence[int]) -> int:

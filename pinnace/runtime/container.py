@@ -230,6 +230,7 @@ def prepare(preparation: Preparation) -> Made:
 
 
 def _clone(preparation: Preparation, group: cgroup.Cgroup | None) -> Made:
+    process.find_title()  # before a mount namespace is joined, where /proc may be a container's
     ours, theirs = Channel.pair()
     system = cgroup.detect()
     hierarchies = list(system.hierarchies) if system.version == 1 else []

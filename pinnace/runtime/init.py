@@ -105,7 +105,7 @@ class Init:
         ready = self.set_up(setup, fds)
         self._await_start()
         if setup.reaper:
-            reaper.run(lambda: self.finish(setup, ready), self.channel.close)
+            reaper.run(lambda: self.finish(setup, ready))
         self.finish(setup, ready)
 
     def prepare(self) -> None:

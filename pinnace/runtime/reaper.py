@@ -15,16 +15,17 @@ _OURS = {signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIG
          signal.SIGTRAP, signal.SIGSYS, signal.SIGTTIN, signal.SIGTTOU}  # fmt: skip
 
 
-def run(program: Callable[[], NoReturn], started: Callable[[], None]) -> NoReturn:
-    """Fork; the child calls program (which executes), we call started and stay as pid 1."""
+def run(program: Callable[[], NoReturn]) -> NoReturn:
+    """Fork; the child calls program (which executes), we close all fds and stay as pid 1."""
     waited = set(signal.valid_signals()) - _OURS
     signal.pthread_sigmask(signal.SIG_BLOCK, waited)
     child = process.plain_fork()
     if child == 0:
         _lead_terminal()
         program()
-    started()
-    process.close_all_but([])  # I4: mounts that are not the container's, a procfs without masks
+    # The channel, so that the start is known; and what is not the container's to have (I4):
+    # mounts, a procfs without masks.
+    process.close_all_but([])
     while True:
         number = signal.sigwait(waited)
         if number == signal.SIGCHLD:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pinnace.linux import process, syscall
+from pinnace.linux import mount, process, syscall
 from tests.linux import child
 
 
@@ -225,3 +225,15 @@ def test_every_namespace_of_the_specification_is_known() -> None:
     assert set(process.NAMESPACES) == set(process.PROC_NAMES)
     for name in process.NAMESPACES:
         os.close(process.namespace_fd(os.getpid(), name))
+
+
+def test_where_the_title_goes_is_not_asked_of_a_containers_proc() -> None:
+    def titled() -> bool:
+        process.find_title()
+        syscall.unshare(syscall.CLONE_NEWNS)
+        mount.set_propagation("/", mount.MS_PRIVATE | mount.MS_REC)
+        mount.attach_at(mount.filesystem("tmpfs"), "/proc")
+        process.set_title("renamed")
+        return os.path.exists("/proc/self")
+
+    assert child.call(titled) is False

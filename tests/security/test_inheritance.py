@@ -1,5 +1,6 @@
 """Nothing of the engine's own leaks into a container's processes (invariants I4 and I21)."""
 
+import json
 import os
 import signal
 import stat
@@ -38,7 +39,7 @@ def test_a_containers_first_process_holds_its_standard_streams_only(
         engine.ok("POST", f"/containers/{ident}/start")
         pid = engine.inspect(ident)["State"]["Pid"]
 
-        assert fds(pid) == STDIO
+        until(lambda: fds(pid) == STDIO, "its file descriptors, closed")
         assert [fds(child) for child in kernel.children(pid)] == [STDIO] * init
 
 
@@ -91,3 +92,16 @@ def test_only_root_gets_at_what_a_daemon_without_umask_makes(
 
     assert open_to_others == set()
     assert stat.S_IMODE(os.stat(daemon.socket).st_mode) == 0o660
+
+
+def test_the_reaper_lives_under_a_filter_that_knows_no_close_range(engine: Engine) -> None:
+    older = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["close_range"], "action": "SCMP_ACT_ERRNO"}],
+    }
+    host = {"Init": True, "SecurityOpt": [f"seccomp={json.dumps(older)}"]}
+
+    ident = engine.start("sleep", "1000", HostConfig=host)
+
+    pid = engine.inspect(ident)["State"]["Pid"]
+    until(lambda: fds(pid) == STDIO, "its file descriptors, closed")
