@@ -205,7 +205,8 @@ class Containers:
             return container.id in self._runs.live
 
     def _signal(self, container: Container, number: int) -> None:
-        self._runs.signal(container, number)
+        resume = number == self._stop_signal(container)  # as Docker
+        self._runs.signal(container, number, resume=resume)
         self._events.container("kill", container, {"signal": str(number)})
 
     def _kill_and_wait(self, container: Container, ended: "Future[Exit]") -> None:

@@ -328,13 +328,20 @@ class Runs:
 
     # Signals
 
-    def signal(self, container: Container, number: int) -> None:
-        """Send a signal to the first process; raises Conflict when it is gone."""
+    def signal(self, container: Container, number: int, *, resume: bool = False) -> None:
+        """Send a signal to the first process; raises Conflict when it is gone.
+
+        A paused container gets it when it is resumed: at once if asked, or with SIGKILL.
+        """
         live = self.live.get(container.id)
         if live is None or not process.send_signal(live.pidfd, number):
             raise errors.Conflict(f"container {container.id} is not running")
-        if number == signal.SIGKILL and container.state.status is Status.PAUSED:
-            self.cgroup(container).thaw()
+        resume = resume or number == signal.SIGKILL
+        if resume and container.state.status is Status.PAUSED:
+            try:
+                cgroup.at(live.cgroup_path).thaw()
+            except FileNotFoundError:
+                pass  # SIGKILL has ended it, frozen as it was
 
     def cgroup(self, container: Container) -> cgroup.Cgroup:
         live = self.live.get(container.id)
