@@ -15,7 +15,6 @@ from pinnace.runtime.container import Preparation
 from pinnace.runtime.sync import Channel, Closed, close_fds
 from pinnace.supervisor import protocol, zygote
 
-SOCKET = "supervisor.sock"
 R = TypeVar("R")
 
 
@@ -98,7 +97,7 @@ def connect(folder: str) -> Channel:
     folder_fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         # By the folder's fd: an address has room for 107 bytes, a path may be longer (unix(7)).
-        connection.connect(f"/proc/self/fd/{folder_fd}/{SOCKET}")
+        connection.connect(f"/proc/self/fd/{folder_fd}/{protocol.SOCKET}")
     except OSError:
         connection.close()
         raise

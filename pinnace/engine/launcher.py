@@ -100,7 +100,7 @@ class Launcher:
         _check_sysctls(wanted)
         folder = self.folder(container.id)
         os.makedirs(folder, 0o700, exist_ok=True)
-        for stale in ("exit.json", keepers.SOCKET):
+        for stale in ("exit.json", protocol.SOCKET):
             _unlink(f"{folder}/{stale}")
         hostfiles.write(container)
         runtime = self._settings.runtime_command(container.host_config.runtime)
@@ -155,7 +155,7 @@ class Launcher:
         """Remove the folder and what is mounted in it."""
         self.unshare_memory(ident)
         folder = self.folder(ident)
-        for name in ("config.json", "exit.json", keepers.SOCKET):
+        for name in ("config.json", "exit.json", protocol.SOCKET):
             _unlink(f"{folder}/{name}")
         try:
             os.rmdir(folder)

@@ -6,6 +6,7 @@ the container to come. So ids are handed out here: `reserve` gives the id of a w
 containers go the cold way, which is the same code run later.
 """
 
+import logging
 import secrets
 import threading
 import time
@@ -18,9 +19,12 @@ from pinnace.engine import keepers
 from pinnace.engine.idranges import IdRanges
 from pinnace.engine.keepers import KeeperFailed, Zygote
 from pinnace.errors import PinnaceError
+from pinnace.linux import cgroup
 from pinnace.linux.process import IDMap
 from pinnace.runtime.container import Preparation
 from pinnace.runtime.sync import Channel
+
+_log = logging.getLogger(__name__)
 
 _KEPT_FOR = 10.0  # seconds that a created container's shell waits for its start
 
@@ -79,7 +83,7 @@ class Pool:
             return None
         if _fits(shell.preparation, wanted):
             return shell
-        self._discard(shell, wait=True)
+        self._discard(shell)
         return None
 
     def discard(self, ident: str) -> None:
@@ -87,13 +91,16 @@ class Pool:
         with self._condition:
             shell = self._reserved.pop(ident, None)
         if shell is not None:
-            self._discard(shell, wait=True)
+            self._discard(shell)
 
-    def _discard(self, shell: Shell, *, wait: bool = False) -> None:
-        """The supervisor sees the end of its channel and clears up."""
-        if wait:
-            shell.channel.hang_up()
+    def _discard(self, shell: Shell) -> None:
+        """The supervisor sees the end of its channel and clears up; what was killed did not."""
+        shell.channel.hang_up()
         shell.channel.close()
+        try:
+            cgroup.end(shell.preparation.cgroup_path)
+        except OSError as error:
+            _log.warning("cgroup of a prepared shell stays: %s", error)
         self._ranges.release(shell.id_base)
 
     def close(self) -> None:
@@ -103,7 +110,7 @@ class Pool:
         if self._thread is not None:
             self._thread.join()
         for shell in (*self._ready, *self._reserved.values()):
-            self._discard(shell, wait=True)
+            self._discard(shell)
 
     def _run(self) -> None:
         while self._await_need():

@@ -73,10 +73,8 @@ def _end_supervisor(folder: str) -> None:
 
 
 def _end_cgroup(path: str) -> None:
-    group = cgroup.at(path)
     try:
-        group.kill()
-        group.remove()
+        cgroup.end(path)
     except OSError as error:
         _log.warning("cgroup %s stays: %s", path, error)
 

@@ -120,6 +120,8 @@ class Runs:
                 container, id_base, self._donors(container), shm_path, pinned
             )
             launch = self._launcher.plan(container, self._snapshots.mounts(container.id), known)
+            # Where the making was killed, nobody else removes it.
+            undo.callback(cgroup.end, launch.preparation.cgroup_path)
             failpoint.hit("engine-planned")
             channel, run = self._shell(container.id, launch)
             undo.callback(channel.close)
@@ -270,9 +272,7 @@ class Runs:
             return record
         live = self.live.get(ident)
         if live is not None:
-            group = cgroup.at(live.cgroup_path)
-            group.kill()
-            group.remove()
+            cgroup.end(live.cgroup_path)
         return protocol.Exited(code=_KILLED, finished_at=time.time_ns())
 
     def _exited(self, ident: str, record: protocol.Exited) -> None:

@@ -35,6 +35,7 @@ __all__ = [
     "Write",
     "at",
     "detect",
+    "end",
     "host_cpu",
     "normal",
     "system",
@@ -207,6 +208,13 @@ def detect() -> System:
 def at(path: str) -> Cgroup:
     """The cgroup of that path, whether it exists or not."""
     return on(detect(), normal(path))
+
+
+def end(path: str) -> None:
+    """Kill what runs in the cgroup of that path and remove it; nothing if it is gone."""
+    group = at(path)
+    group.kill()
+    group.remove()
 
 
 def on(machine: System, path: str) -> Cgroup:

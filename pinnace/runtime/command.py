@@ -75,7 +75,7 @@ def create(store: Bundles, args: argparse.Namespace) -> None:
         try:
             _create(store, args, wanted, made, confinement)
         except BaseException:
-            _destroy(made)
+            made.delete()
             raise
     except BaseException:
         store.remove(args.id)
@@ -151,14 +151,6 @@ def _run_create_hooks(found: Found) -> None:
 def _tell_listener(confinement: _Confinement, found: Found, pid: int, fd: int) -> None:
     state = bundles.state_of(found)
     listeners.tell(confinement.listener_path, state, pid, confinement.metadata, fd)
-
-
-def _destroy(made: container.Made) -> None:
-    process.send_signal(made.pidfd, signal.SIGKILL)
-    process.wait(made.pidfd)
-    if made.cgroup is not None:
-        made.cgroup.kill()
-        made.cgroup.remove()
 
 
 def _hand_over(path: str, master: int) -> None:
@@ -262,9 +254,7 @@ def delete(store: Bundles, args: argparse.Namespace) -> None:
 
 def _delete(store: Bundles, found: Found) -> None:
     _end(found)
-    group = cgroup.at(found.record.cgroup_path)
-    group.kill()
-    group.remove()
+    cgroup.end(found.record.cgroup_path)
     store.remove(found.record.id)
     if found.spec.hooks:
         stopped = msgspec.json.encode(bundles.state_of(found._replace(status="stopped")))

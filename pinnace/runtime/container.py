@@ -179,8 +179,7 @@ class Made:
             process.send_signal(self.pidfd, signal.SIGKILL)
             process.wait(self.pidfd)
         if self.cgroup is not None:
-            self.cgroup.kill()
-            self.cgroup.remove()
+            cgroup.end(self.cgroup.path)
 
     def _limit(self, wanted: spec.Spec) -> list[str]:
         limits = wanted.linux.resources if wanted.linux else None
@@ -223,8 +222,7 @@ def prepare(preparation: Preparation) -> Made:
         _prepare_inside(made)
     except BaseException:
         if group is not None:
-            group.kill()
-            group.remove()
+            cgroup.end(group.path)
         raise
     return made
 

@@ -2,7 +2,7 @@
 
 Making touches most of the interpreter's memory, and a forked process pays for every page that it
 touches. So the supervisor, which stays, has it done by children that go: what they have made is
-the supervisor's when they end, since it is the reaper of its descendants.
+the supervisor's when they end well, since it is the reaper of its descendants.
 """
 
 import os
@@ -22,8 +22,6 @@ from pinnace.runtime.runtime import Process, Runtime
 from pinnace.runtime.sync import Channel, Closed, close_fds
 from pinnace.supervisor import protocol, streams
 
-SOCKET = "supervisor.sock"
-
 
 class Maker(NamedTuple):
     """A maker, as its supervisor holds it."""
@@ -31,11 +29,12 @@ class Maker(NamedTuple):
     channel: Channel
     pidfd: int
 
-    def reap(self) -> None:
-        """Wait for its end; then what it has left is ours."""
+    def reap(self) -> bool:
+        """Wait for its end; whether it ended well, so that what it has left is ours."""
         self.channel.close()
-        process.wait(self.pidfd)
+        end = process.wait(self.pidfd)
         os.close(self.pidfd)
+        return end is not None and end.code == 0
 
 
 def fork(job: Callable[[Channel], None], keep: list[int]) -> Maker:
@@ -51,14 +50,16 @@ def fork(job: Callable[[Channel], None], keep: list[int]) -> Maker:
 
 
 def _work(job: Callable[[Channel], None], channel: Channel) -> NoReturn:
+    code = 1
     try:
         job(channel)
+        code = 0
     except Closed:
-        pass  # the supervisor is gone; the job has cleared up
+        pass  # nobody is left to be told; the job has cleared up
     except BaseException as error:  # noqa: BLE001 (an edge: whatever it is, it is told)
         _tell(channel, failed(error))
     finally:
-        os._exit(0)
+        os._exit(code)
 
 
 def _tell(channel: Channel, message: protocol.Failed) -> None:
@@ -84,7 +85,7 @@ def failed(error: BaseException) -> protocol.Failed:
 class ContainerMaker:
     """Makes one container: hears Prepare (perhaps) and Run from the daemon, on `control`.
 
-    In the end the supervisor gets all that it needs of it, as one Kept.
+    The supervisor gets all that it needs of it, as one Kept, and keeps it when we end well.
     """
 
     def __init__(self, keeper: Channel, control: Channel) -> None:
@@ -102,12 +103,13 @@ class ContainerMaker:
                 request, fds = self._next()
             assert isinstance(request, protocol.Run)
             self._run(request, fds)
-        except BaseException as error:  # noqa: BLE001 (an edge: the daemon is told)
+        except BaseException as error:
             # All is cleared up before anybody is told: the next try may want the same names.
             if self.made is not None:
                 self.made.delete()
             if not isinstance(error, Closed):
                 _tell(self.control, failed(error))
+            raise
 
     def _next(self) -> tuple[protocol.Prepare | protocol.Run, list[int]]:
         frame, fds = self.control.receive_frame()
@@ -137,15 +139,16 @@ class ContainerMaker:
         kept = _kept(request, made, len(clients))
         listener = listen(folder_fd)
         first = [self.control.fileno(), folder_fd, made.pidfd, namespace_fd, listener.fileno()]
-        # From here on it is the supervisor's, whatever becomes of us or of the daemon.
         self.keeper.send(kept, [*first, *ours, *clients])
-        self.made = None
         failpoint.hit("supervisor-started")
-        started = protocol.Started(pid=made.pid, started_at=kept.started_at, warnings=warnings)
-        self.control.send(started, [made.pidfd])
         if wanted.hooks is not None:
             state = self._state(request, "running", made)
             container.run_hooks(wanted.hooks.poststart, "poststart", state)
+        started = protocol.Started(pid=made.pid, started_at=kept.started_at, warnings=warnings)
+        try:
+            self.control.send(started, [made.pidfd])
+        except Closed:
+            pass  # the daemon is gone; the next one finds it with the supervisor
 
     def _set_up(
         self, request: protocol.Run, wanted: spec.Spec, stdio: list[int]
@@ -208,7 +211,7 @@ def listen(folder_fd: int) -> socket.socket:
     """Where daemons of later find the supervisor."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # By the folder's fd: an address has room for 107 bytes, a path may be longer (unix(7)).
-    listener.bind(f"/proc/self/fd/{folder_fd}/{SOCKET}")
+    listener.bind(f"/proc/self/fd/{folder_fd}/{protocol.SOCKET}")
     listener.listen(1024)
     listener.setblocking(False)
     return listener
@@ -255,6 +258,4 @@ def end(run: protocol.Kept) -> None:
     """Clear up what a container's end leaves, in the supervisor itself: it goes too."""
     if run.runtime:
         Binary(run.runtime, run.id, run.folder, run.cgroup_path).delete()
-    group = cgroup.at(run.cgroup_path)
-    group.kill()
-    group.remove()
+    cgroup.end(run.cgroup_path)

@@ -23,6 +23,7 @@ from pinnace.runtime.container import Preparation
 from pinnace.runtime.layers import Layers
 
 VERSION = 1
+SOCKET = "supervisor.sock"  # in the container's folder: where later daemons find it
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):

@@ -39,7 +39,6 @@ def main(control: Channel) -> NoReturn:
         )
         control.close()
         kept, fds = _await(made)
-        made.reap()
         Supervisor(kept, fds).run()
         code = 0
     except Closed:
@@ -53,9 +52,11 @@ def _await(made: Maker) -> tuple[protocol.Kept, list[int]]:
     try:
         frame, fds = made.channel.receive_frame()
     except Closed:
-        made.reap()
+        frame, fds = b"", []
+    if not made.reap():
+        close_fds(fds)  # with its control channel: the daemon hears that nothing was made
         _end_orphans()
-        raise
+        raise Closed
     return protocol.keepings.decode(frame), fds
 
 
@@ -375,7 +376,7 @@ class Supervisor:
             self.listener.close()
             self.listener = None
             try:
-                os.unlink(maker.SOCKET, dir_fd=self.folder_fd)
+                os.unlink(protocol.SOCKET, dir_fd=self.folder_fd)
             except FileNotFoundError:
                 pass  # the container was removed as soon as it had ended
 
@@ -383,9 +384,7 @@ class Supervisor:
         """Only when something went wrong here: nobody would be left to keep the container."""
         if not self.ended:
             process.send_signal(self.main.pidfd, signal.SIGKILL)
-            group = cgroup.at(self.kept.cgroup_path)
-            group.kill()
-            group.remove()
+            cgroup.end(self.kept.cgroup_path)
 
 
 def _answer(made: Maker) -> tuple[protocol.Launched | protocol.Failed, list[int]]:
