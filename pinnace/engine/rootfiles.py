@@ -8,9 +8,8 @@ from pinnace import errors
 from pinnace.engine import merge
 from pinnace.engine.documents import Container, ContainerConfig
 from pinnace.oci import image as oci
-from pinnace.store import changes as instructions
 from pinnace.store import differ
-from pinnace.store.authoring import Commit
+from pinnace.store.authoring import Commit, changed
 from pinnace.store.images import Images
 from pinnace.store.snapshots import Overlay
 
@@ -44,7 +43,7 @@ class RootFiles:
         changes: Sequence[str],
         config: ContainerConfig | None,
     ) -> str:
-        asked = instructions.apply(_of_container(config or ContainerConfig()), changes)
+        asked = changed(_of_container(config or ContainerConfig()), changes)
         merged = merge.merged(merge.of_image(asked), container.config)
         request = Commit(
             container_id=container.id,

@@ -12,9 +12,18 @@ from pinnace import errors
 from pinnace.oci import image, timestamp
 from pinnace.oci.digest import Digest
 from pinnace.oci.image import Config, History, ImageConfig, RootFS
-from pinnace.store import changes, differ, leases
+from pinnace.store import differ, leases
 from pinnace.store.imagestore import ImageStore
 from pinnace.store.layers import Layers
+
+
+def changed(config: Config, instructions: Sequence[str]) -> Config:
+    """The config after Dockerfile instructions, `changes.apply`; raises Invalid."""
+    if not instructions:
+        return config
+    from pinnace.store import changes  # with the whole language, which most engines never need
+
+    return changes.apply(config, instructions)
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +51,7 @@ def import_image(
     target = image.parse_platform(platform) if platform else image.host_platform()
     if target.os != "linux":
         raise errors.Invalid("operating system is not supported")
-    config = changes.apply(Config(), instructions)
+    config = changed(Config(), instructions)
     layer = layers.add(archive, None, lease)
     created = timestamp.text(time.time_ns())
     document = ImageConfig(
