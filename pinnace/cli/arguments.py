@@ -117,6 +117,15 @@ class Command:
         return f"{path} {self.operands.replace('{program}', program)}".rstrip()
 
 
+# For --format where the usual output is no table; where it is one: `ps.TABLE_FORMAT_HELP`.
+FORMAT_HELP = (
+    "Format output using a custom template:\n"
+    "'json':             Print in JSON format\n"
+    "'TEMPLATE':         Print output using the given Go template.\n"
+    "Refer to https://docs.docker.com/go/formatting/ for more information about formatting output"
+    " with templates"
+)
+
 _ZEROS = {"bool": False, "string": "", "int": 0, "uint": 0, "uint16": 0, "bytes": 0, "duration": 0}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from pinnace.cli import document, moments, terminal
-from pinnace.cli.arguments import Command, Failure, Option
+from pinnace.cli.arguments import FORMAT_HELP, Command, Failure, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,11 +80,7 @@ EVENTS = Command(
         Option(
             "format",
             "string",
-            "Format output using a custom template:\n"
-            "'json':             Print in JSON format\n"
-            "'TEMPLATE':         Print output using the given Go template.\n"
-            "Refer to https://docs.docker.com/go/formatting/ for more information about"
-            " formatting output with templates",
+            FORMAT_HELP,
         ),
         Option("since", "string", "Show all events created since timestamp"),
         Option("until", "string", "Stream events until this timestamp"),

@@ -6,7 +6,7 @@ from pinnace.cli import format, reference, terminal
 from pinnace.cli.arguments import MANY, Command, Failure, Option
 from pinnace.cli.client import DaemonError
 from pinnace.cli.container import confirm
-from pinnace.cli.ps import FORMAT_HELP
+from pinnace.cli.ps import TABLE_FORMAT_HELP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ _LIST = (
     Option("all", "bool", "Show all images (default hides intermediate images)", short="a"),
     Option("digests", "bool", "Show digests"),
     Option("filter", "filter", "Filter output based on conditions provided", short="f"),
-    Option("format", "string", FORMAT_HELP),
+    Option("format", "string", TABLE_FORMAT_HELP),
     Option("no-trunc", "bool", "Don't truncate output"),
     Option("quiet", "bool", "Only show image IDs", short="q"),
 )
@@ -317,27 +317,23 @@ _REMOVE = (
         '(e.g., "linux/amd64")',
     ),
 )
-_REMOVE_ALIASES = ("image rm", "image remove", "rmi")
-RMI = Command(
-    "rmi",
-    "[OPTIONS] IMAGE [IMAGE...]",
-    "Remove one or more images",
-    remove,
-    _REMOVE,
-    at_least=1,
-    at_most=MANY,
-    aliases=_REMOVE_ALIASES,
-)
-RM = Command(
-    "rm",
-    "[OPTIONS] IMAGE [IMAGE...]",
-    "Remove one or more images",
-    remove,
-    _REMOVE,
-    at_least=1,
-    at_most=MANY,
-    aliases=_REMOVE_ALIASES,
-)
+
+
+def _removal(name: str) -> Command:
+    """`docker rmi` and `docker image rm` are two commands that say the same."""
+    return Command(
+        name,
+        "[OPTIONS] IMAGE [IMAGE...]",
+        "Remove one or more images",
+        remove,
+        _REMOVE,
+        at_least=1,
+        at_most=MANY,
+        aliases=("image rm", "image remove", "rmi"),
+    )
+
+
+RMI, RM = _removal("rmi"), _removal("rm")
 TAG = Command(
     "tag",
     "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
@@ -354,7 +350,7 @@ HISTORY = Command(
     "Show the history of an image",
     history,
     (
-        Option("format", "string", FORMAT_HELP),
+        Option("format", "string", TABLE_FORMAT_HELP),
         Option(
             "human",
             "bool",

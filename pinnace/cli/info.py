@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pinnace.cli import format, terminal
-from pinnace.cli.arguments import Command, Failure, Option
+from pinnace.cli.arguments import FORMAT_HELP, Command, Failure, Option
 from pinnace.cli.client import DaemonError, Unreachable
 
 TYPE_CHECKING = False
@@ -195,11 +195,7 @@ INFO = Command(
         Option(
             "format",
             "string",
-            "Format output using a custom template:\n"
-            "'json':             Print in JSON format\n"
-            "'TEMPLATE':         Print output using the given Go template.\n"
-            "Refer to https://docs.docker.com/go/formatting/ for more information about"
-            " formatting output with templates",
+            FORMAT_HELP,
             short="f",
         ),
     ),

@@ -6,7 +6,7 @@ from pinnace.cli import format, specifications, terminal
 from pinnace.cli.arguments import MANY, Command, Failure, Option
 from pinnace.cli.client import DaemonError, Unreachable
 from pinnace.cli.container import _natural, confirm
-from pinnace.cli.ps import FORMAT_HELP
+from pinnace.cli.ps import TABLE_FORMAT_HELP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -273,7 +273,7 @@ LS = Command(
     list_all,
     (
         Option("filter", "filter", 'Provide filter values (e.g. "driver=bridge")', short="f"),
-        Option("format", "string", FORMAT_HELP),
+        Option("format", "string", TABLE_FORMAT_HELP),
         Option("no-trunc", "bool", "Do not truncate the output"),
         Option("quiet", "bool", "Only display network IDs", short="q"),
     ),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
-FORMAT_HELP = (
+TABLE_FORMAT_HELP = (
     "Format output using a custom template:\n"
     "'table':            Print output in table format with column headers (default)\n"
     "'table TEMPLATE':   Print output in table format using the given Go template\n"
@@ -204,7 +204,7 @@ _OPTIONS = (
         short="n",
         default=-1,
     ),
-    Option("format", "string", FORMAT_HELP),
+    Option("format", "string", TABLE_FORMAT_HELP),
     Option("filter", "filter", "Filter output based on conditions provided", short="f"),
 )
 _ALIASES = ("container ls", "container list", "container ps", "ps")

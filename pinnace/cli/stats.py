@@ -8,7 +8,7 @@ import time
 from pinnace.cli import document, format, terminal
 from pinnace.cli.arguments import MANY, Command, Failure, Option
 from pinnace.cli.client import DaemonError, Unreachable
-from pinnace.cli.ps import FORMAT_HELP
+from pinnace.cli.ps import TABLE_FORMAT_HELP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ STATS = Command(
     stats,
     (
         Option("all", "bool", "Show all containers (default shows just running)", short="a"),
-        Option("format", "string", FORMAT_HELP),
+        Option("format", "string", TABLE_FORMAT_HELP),
         Option("no-stream", "bool", "Disable streaming stats and only pull the first result"),
         Option("no-trunc", "bool", "Do not truncate output"),
     ),

@@ -227,7 +227,7 @@ DF = Command(
     "Show docker disk usage",
     disk_usage,
     (
-        Option("format", "string", ps.FORMAT_HELP),
+        Option("format", "string", ps.TABLE_FORMAT_HELP),
         Option("verbose", "bool", "Show detailed information on space usage", short="v"),
     ),
 )

@@ -6,7 +6,7 @@ import sys
 
 import pinnace
 from pinnace.cli import document, terminal
-from pinnace.cli.arguments import Command, Failure, Option
+from pinnace.cli.arguments import FORMAT_HELP, Command, Failure, Option
 from pinnace.cli.client import DaemonError, Unreachable
 
 TYPE_CHECKING = False
@@ -133,11 +133,7 @@ VERSION = Command(
         Option(
             "format",
             "string",
-            "Format output using a custom template:\n"
-            "'json':             Print in JSON format\n"
-            "'TEMPLATE':         Print output using the given Go template.\n"
-            "Refer to https://docs.docker.com/go/formatting/ for more information about"
-            " formatting output with templates",
+            FORMAT_HELP,
             short="f",
         ),
     ),

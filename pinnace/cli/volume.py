@@ -6,7 +6,7 @@ from pinnace.cli import format, specifications, terminal
 from pinnace.cli.arguments import MANY, Command, Failure, Option
 from pinnace.cli.client import DaemonError
 from pinnace.cli.container import _natural, confirm, report, say_pruned
-from pinnace.cli.ps import FORMAT_HELP
+from pinnace.cli.ps import TABLE_FORMAT_HELP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ LS = Command(
     list_all,
     (
         Option("filter", "filter", 'Provide filter values (e.g. "dangling=true")', short="f"),
-        Option("format", "string", FORMAT_HELP),
+        Option("format", "string", TABLE_FORMAT_HELP),
         Option("quiet", "bool", "Only display volume names", short="q"),
     ),
     aliases=("volume ls", "volume list"),

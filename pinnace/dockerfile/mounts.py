@@ -7,10 +7,13 @@ before any variable has a value. So a mount is read twice: `unexpanded` and `par
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
 
 from pinnace.dockerfile import csv, golang
 from pinnace.dockerfile.source import DockerfileError
 from pinnace.dockerfile.suggest import hint
+
+E = TypeVar("E", bound=Enum)
 
 
 class MountType(Enum):
@@ -120,9 +123,9 @@ class _MountReader:
     def read(self, field: _Field, value: str) -> None:
         match key := field.key:
             case "type":
-                self._type = _mount_type(value)
+                self._type = _chosen(MountType, "mount type", value)
             case "sharing":
-                self._sharing = _sharing(value)
+                self._sharing = _chosen(Sharing, "sharing value", value)
             case "from" | "id" | "env":
                 self._strings[key] = value
             case "source" | "src":
@@ -206,23 +209,13 @@ def _check_secret(mount: Mount) -> None:
         raise DockerfileError("both source and id can't be set")
 
 
-def _mount_type(value: str) -> MountType:
+def _chosen(kind: type[E], what: str, value: str) -> E:
     try:
-        return MountType(value.lower())
+        return kind(value.lower())
     except ValueError:
-        options = [type.value for type in MountType]
+        options = [each.value for each in kind]
         raise DockerfileError(
-            f"unsupported mount type {golang.quote(value)}{hint(value, options)}"
-        ) from None
-
-
-def _sharing(value: str) -> Sharing:
-    try:
-        return Sharing(value.lower())
-    except ValueError:
-        options = [sharing.value for sharing in Sharing]
-        raise DockerfileError(
-            f"unsupported sharing value {golang.quote(value)}{hint(value, options)}"
+            f"unsupported {what} {golang.quote(value)}{hint(value, options)}"
         ) from None
 
 

@@ -211,20 +211,14 @@ def test_the_size_given_at_creation_is_there_from_the_start(engine: Engine) -> N
 # As a person sits before it
 
 
+def shell_of(engine: Engine, *options: str) -> tuple[str, ...]:
+    ours = ("--label", engine.label, "--network", "none")
+    return ("run", "-it", *options, *ours, engine.image, "sh")
+
+
 @pytest.mark.docker
 def test_an_interactive_shell(docker: Docker, engine: Engine) -> None:
-    command = (
-        "run",
-        "--rm",
-        "-it",
-        "--label",
-        engine.label,
-        "--network",
-        "none",
-        engine.image,
-        "sh",
-    )
-    with docker.terminal(*command, rows=40, columns=100) as shell:
+    with docker.terminal(*shell_of(engine, "--rm"), rows=40, columns=100) as shell:
         shell.expect("# ")
         shell.type("stty size\n")
         shell.expect("40 100")
@@ -238,19 +232,8 @@ def test_an_interactive_shell(docker: Docker, engine: Engine) -> None:
 
 @pytest.mark.docker
 def test_the_window_s_new_size_is_passed_on(docker: Docker, engine: Engine) -> None:
-    command = (
-        "run",
-        "--rm",
-        "-it",
-        "--label",
-        engine.label,
-        "--network",
-        "none",
-        engine.image,
-        "sh",
-    )
     widths = itertools.count(120)
-    with docker.terminal(*command) as shell:
+    with docker.terminal(*shell_of(engine, "--rm")) as shell:
         shell.expect("# ")
         until(lambda: _follows(shell, 50, next(widths)), "the new size")
 
@@ -264,18 +247,7 @@ def _follows(shell: Terminal, rows: int, columns: int) -> bool:
 
 @pytest.mark.docker
 def test_ctrl_c_reaches_the_program_and_not_the_client(docker: Docker, engine: Engine) -> None:
-    command = (
-        "run",
-        "--rm",
-        "-it",
-        "--label",
-        engine.label,
-        "--network",
-        "none",
-        engine.image,
-        "sh",
-    )
-    with docker.terminal(*command) as shell:
+    with docker.terminal(*shell_of(engine, "--rm")) as shell:
         shell.expect("# ")
         shell.type("sh -c 'echo be\"\"gun; exec sleep 1000'\n")
         shell.expect("begun")
@@ -289,18 +261,7 @@ def test_ctrl_c_reaches_the_program_and_not_the_client(docker: Docker, engine: E
 
 @pytest.mark.docker
 def test_job_control_works(docker: Docker, engine: Engine) -> None:
-    command = (
-        "run",
-        "--rm",
-        "-it",
-        "--label",
-        engine.label,
-        "--network",
-        "none",
-        engine.image,
-        "sh",
-    )
-    with docker.terminal(*command) as shell:
+    with docker.terminal(*shell_of(engine, "--rm")) as shell:
         shell.expect("# ")
         shell.type("sh -c 'echo be\"\"gun; exec sleep 1000'\n")
         shell.expect("begun")
@@ -314,19 +275,7 @@ def test_job_control_works(docker: Docker, engine: Engine) -> None:
 @pytest.mark.docker
 def test_ctrl_p_ctrl_q_detaches_and_attach_returns(docker: Docker, engine: Engine) -> None:
     name = "pinnace-test-detach"
-    command = (
-        "run",
-        "-it",
-        "--name",
-        name,
-        "--label",
-        engine.label,
-        "--network",
-        "none",
-        engine.image,
-        "sh",
-    )
-    with docker.terminal(*command) as shell:
+    with docker.terminal(*shell_of(engine, "--name", name)) as shell:
         shell.expect("# ")
         shell.type("x=kept; echo s''et\n")
         shell.expect("set")
