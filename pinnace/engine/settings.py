@@ -17,7 +17,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_root: str = "/var/lib/pinnace"
     runtime_root: str = "/run/pinnace"
     cgroup_parent: str = ""
-    pool_depth: int = 3
+    pool_depth: int = 2
     shm_size: int = 64 << 20
     log_driver: str = "json-file"
     log_options: dict[str, str] = {}
