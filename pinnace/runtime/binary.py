@@ -16,7 +16,7 @@ from pinnace.oci import spec
 from pinnace.runtime import sources, users
 from pinnace.runtime.container import Entry, Setting, StartFailed
 from pinnace.runtime.layers import Layers
-from pinnace.runtime.sync import Failure
+from pinnace.runtime.sync import Failure, receive_fds
 
 _ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
@@ -160,7 +160,7 @@ class Binary:
         try:
             self._call([*arguments, "--console-socket", path, *rest], stdio)
             connection, _ = listener.accept()
-            _, fds, _, _ = socket.recv_fds(connection, 4096, 1, socket.MSG_CMSG_CLOEXEC)
+            _, fds = receive_fds(connection, 4096)
             connection.close()
             return fds[0]
         finally:
